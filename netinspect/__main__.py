@@ -1,0 +1,5 @@
+"""`python -m netinspect`."""
+
+from netinspect.cli.main import main
+
+main()

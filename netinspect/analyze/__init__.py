@@ -1,0 +1,1 @@
+"""From models to answers. Pure: never sees a tool's text."""

@@ -1,0 +1,94 @@
+"""`kubectl netinspect exec`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Exit, Option
+
+from netinspect.cli.flags import ConnectionFlags, DebugPodFlags
+from netinspect.errors import CommandError, UsageError
+
+if TYPE_CHECKING:
+    from netinspect.cluster.exec import ExecStatus, ExecStream
+    from netinspect.models.kubernetes import Pod
+    from netinspect.sources.live import ExecNode
+
+_LIFETIME_S = 4 * 3600.0
+"""A terminal is not cut off by a deadline made for a listing; after 4 h the kubelet ends an idle stream anyway."""
+
+
+def exec_(
+    pod: Annotated[str, Argument(metavar="POD|TYPE/NAME", help="The pod.")],
+    command: Annotated[list[str], Argument(metavar="-- COMMAND", help="What to run.")],
+    *,
+    stdin: Annotated[bool, Option("--stdin", "-i", help="Pass stdin to the command.")] = False,
+    tty: Annotated[bool, Option("--tty", "-t", help="Give the command a terminal.")] = False,
+    debug_pod: DebugPodFlags,
+    connection: ConnectionFlags,
+) -> None:
+    """Run a tool of the debug image in a pod's network namespace, with the pod's own resolv.conf and hosts.
+
+    The pod itself needs no tool and no shell. The exit code is the command's.
+
+    Examples:
+
+      # Ask what the pod would ask, from where it would ask
+      kubectl netinspect exec mypod -- dig +search web
+      kubectl netinspect exec -n shop deploy/web -- ss -tn
+
+      # A shell there, and a capture from there
+      kubectl netinspect exec -it mypod -- bash
+      kubectl netinspect exec mypod -- tcpdump -i eth0 -w - > mypod.pcap
+    """
+    from netinspect.cli.live import print_dry_run
+    from netinspect.cli.run import connect, open_live
+    from netinspect.models.debug_pod import Privilege
+    from netinspect.usecases.exec import check_can_enter
+    from netinspect.usecases.targets import Targets, resolve_pods
+
+    if debug_pod.transport != "exec":
+        raise UsageError("a command's streams need --transport exec")
+    client = connect(connection)
+    targets = Targets(names=(pod,), namespace=connection.namespace)
+    target = check_can_enter(resolve_pods(client, targets))
+    node = target.spec.node_name
+    if debug_pod.dry_run:
+        print_dry_run(client, debug_pod, (node,), Privilege.SYSADMIN)
+    with (
+        open_live(client, debug_pod, default_timeout_s=_LIFETIME_S) as live,
+        live.nodes.open(node, Privilege.SYSADMIN) as source,
+    ):
+        live.notify(node, "")
+        code = _run(source, target, tuple(command), stdin=stdin, tty=tty)
+    raise Exit(code)
+
+
+def _run(source: ExecNode, pod: Pod, command: tuple[str, ...], *, stdin: bool, tty: bool) -> int:
+    from netinspect.cli.terminal import copy_output, pump_stdin, raw_terminal, window_size
+    from netinspect.probes.enter import build_enter_argv
+    from netinspect.usecases.exec import find_netns
+
+    if tty and not (stdin and sys.stdin.isatty()):
+        print("Unable to use a TTY - input is not a terminal or the right kind of file", file=sys.stderr)  # noqa: T201
+        tty = False
+    argv = build_enter_argv(find_netns(source, pod), command, is_tied=not stdin)
+    with ExitStack() as stack:
+        # Without -i the stream is open all the same: when it ends, so does the command.
+        stream: ExecStream = stack.enter_context(source.exec(argv, stdin=True, tty=tty))
+        if tty:
+            stack.enter_context(raw_terminal())
+            stack.enter_context(window_size(stream.resize))
+        if stdin:
+            pump_stdin(stream)
+        copy_output(stream)
+        status = stream.status
+    return _exit_code(status)
+
+
+def _exit_code(status: ExecStatus) -> int:
+    if status.exit_code is None:
+        raise CommandError(f"the command's end was not seen: {status.message or 'the connection was cut'}")
+    return status.exit_code

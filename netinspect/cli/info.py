@@ -1,0 +1,70 @@
+"""Commands that ask nobody: `version`, `options`, `schema`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from typer import Argument
+
+from netinspect.cli.flags import ConnectionFlags, OutputFlags
+from netinspect.errors import UsageError
+
+
+def version(*, output: OutputFlags) -> None:
+    """Print the versions of netinspect and of what it stands on.
+
+    Examples:
+
+      # As a bug report wants it
+      kubectl netinspect version -o json
+    """
+    import platform
+    from importlib import metadata
+
+    from netinspect import __version__
+    from netinspect.cli.run import read_output
+    from netinspect.render.report import OutputFormat
+    from netinspect.render.structured import render_json, render_yaml
+
+    versions = {"netinspect": __version__, "python": platform.python_version()}
+    for library in ("kubernetes", "typer", "tabulate", "msgspec", "websocket-client"):
+        versions[library] = metadata.version(library)
+    chosen = read_output(output)
+    if chosen is OutputFormat.JSON:
+        sys.stdout.write(render_json(versions))
+    elif chosen is OutputFormat.YAML:
+        sys.stdout.write(render_yaml(versions))
+    else:
+        sys.stdout.write("".join(f"{name} {number}\n" for name, number in versions.items()))
+
+
+def options() -> None:
+    """List the connection flags that every command takes. They are kubectl's, and mean the same."""
+    from dataclasses import fields
+    from typing import get_type_hints
+
+    hints = get_type_hints(ConnectionFlags, include_extras=True)
+    for field in fields(ConnectionFlags):
+        (flag,) = hints[field.name].__metadata__
+        names = ", ".join(reversed(flag.param_decls or [f"--{field.name.replace('_', '-')}"]))
+        sys.stdout.write(f"  {names}\n        {flag.help}\n")
+
+
+def schema(
+    command: Annotated[str, Argument(help="pods, services, netns, veth or cleanup.", metavar="COMMAND")],
+) -> None:
+    """Print the JSON Schema of what a command prints with -o json.
+
+    Examples:
+
+      # What the items of veth hold
+      kubectl netinspect schema veth
+    """
+    from netinspect.render.structured import render_schema
+    from netinspect.usecases.kinds import report_types
+
+    types = report_types()
+    if command not in types:
+        raise UsageError(f'no command "{command}" prints JSON', f"one of: {', '.join(types)}")
+    sys.stdout.write(render_schema(types[command]))

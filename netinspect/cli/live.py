@@ -1,0 +1,109 @@
+"""What `netns` and `veth` have in common: targets -> pods -> one trip to each of their nodes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags
+from netinspect.cli.run import connect, open_live, read_debug_pod_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netinspect.cluster.client import ClusterClient
+    from netinspect.models.kubernetes import Pod
+    from netinspect.probes.plan import Plan
+    from netinspect.usecases.readings import Readings
+
+
+def read_targets(
+    names: list[str] | None,
+    targets: ListFlags,
+    nodes: NodeFlags,
+    debug_pod: DebugPodFlags,
+    connection: ConnectionFlags,
+    build_plan: Callable[[tuple[Pod, ...]], Plan],
+) -> tuple[Readings, tuple[str, ...]]:
+    """Resolve what the command line names, and read it; with `--dry-run` print the debug pods and end.
+
+    Returns:
+        what was read, and notes on how.
+    """
+    from netinspect.usecases.targets import Targets, resolve_pods
+
+    client = connect(connection)
+    wanted = Targets(
+        names=tuple(names or ()),
+        namespace=connection.namespace,
+        selector=targets.selector,
+        all_namespaces=targets.all_namespaces,
+        nodes=tuple(nodes.node or ()),
+        all_nodes=nodes.all_nodes,
+    )
+    return read_pods_live(client, resolve_pods(client, wanted), debug_pod, build_plan, yes=nodes.yes)
+
+
+def read_pods_live(
+    client: ClusterClient,
+    pods: Sequence[Pod],
+    flags: DebugPodFlags,
+    build_plan: Callable[[tuple[Pod, ...]], Plan],
+    *,
+    yes: bool,
+) -> tuple[Readings, tuple[str, ...]]:
+    """Read the netns of pods through their nodes; where no node has to be asked, no way there is opened."""
+    from netinspect.models.debug_pod import Privilege
+    from netinspect.usecases.nodes import AT_A_TIME, check_node_count
+    from netinspect.usecases.readings import group_by_node, read_pods
+
+    options = read_debug_pod_options(flags, client.namespace)
+    privilege = options.privilege or Privilege.SYSADMIN
+    names = tuple(group_by_node(pods))
+    if flags.dry_run:
+        print_dry_run(client, flags, names, privilege)
+    if not names:
+        return read_pods(pods, _no_node, build_plan, lambda: None), ()
+    check_node_count(len(names), yes=yes)
+    if len(names) > 1:
+        _say(f"starting debug pods on {len(names)} nodes, {min(AT_A_TIME, len(names))} at a time")
+    with open_live(client, flags) as live:
+        readings: Readings = read_pods(pods, live.nodes.open, build_plan, live.deadline.cancel, privilege)
+    return readings, (f"read with privilege {privilege.value} on {', '.join(names)}",)
+
+
+def print_dry_run(
+    client: ClusterClient, flags: DebugPodFlags, nodes: tuple[str, ...], privilege: object
+) -> None:
+    """Print the manifests of the debug pods that would be created, and end the command."""
+    from typer import Exit
+
+    from netinspect.cluster.access import design_debug_pod
+    from netinspect.cluster.debug_pod import build_debug_pod
+    from netinspect.cluster.identity import get_user
+    from netinspect.models.debug_pod import Privilege
+    from netinspect.render.structured import render_yaml
+
+    options = read_debug_pod_options(flags, client.namespace)
+    assert isinstance(privilege, Privilege)
+    user = get_user(client)
+    pods = [
+        design_debug_pod(options, node, privilege, user=user, run_id="dry-run", lifetime_s=options.timeout_s)
+        for node in nodes
+    ]
+    sys.stdout.write("---\n".join(render_yaml(build_debug_pod(pod)) for pod in pods))
+    if not pods:
+        _say("no debug pod is needed")
+    raise Exit(0)
+
+
+@contextmanager
+def _no_node(node: str, privilege: object) -> Iterator[object]:  # type: ignore[misc]
+    raise AssertionError(f"node {node} needs no way in")
+    yield
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201

@@ -1,0 +1,73 @@
+"""This process's standard streams as one end of an exec: raw terminal, window size, pump for stdin."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from netinspect.errors import NetinspectError
+
+if TYPE_CHECKING:
+    from netinspect.cluster.exec import ExecStream
+
+_CHUNK = 65536
+_STDOUT, _STDERR = 1, 2
+
+
+@contextmanager
+def raw_terminal() -> Iterator[None]:
+    """Hand every key to the remote terminal while the block runs, and restore this one on every way out."""
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    tty.setraw(descriptor)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def window_size(resize: Callable[[int, int], object]) -> Iterator[None]:
+    """Tell the remote terminal this one's size, now and whenever it changes."""
+
+    def tell(_signum: int = 0, _frame: object = None) -> None:
+        size = shutil.get_terminal_size()
+        with suppress(NetinspectError):
+            resize(size.columns, size.lines)
+
+    previous = signal.signal(signal.SIGWINCH, tell)
+    try:
+        tell()
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, previous)
+
+
+def pump_stdin(stream: ExecStream) -> None:
+    """Send this process's stdin, in a thread of its own, until it ends."""
+    threading.Thread(target=_pump, args=(stream,), daemon=True).start()
+
+
+def copy_output(stream: ExecStream) -> None:
+    """Write both outputs of the remote command as they come, byte for byte."""
+    outputs = {_STDOUT: sys.stdout.buffer, _STDERR: sys.stderr.buffer}
+    for channel, data in stream:
+        output = outputs.get(channel)
+        if output is not None:
+            output.write(data)
+            output.flush()
+
+
+def _pump(stream: ExecStream) -> None:
+    with suppress(NetinspectError, OSError):  # the reader of the stream meets the same end, and reports it
+        while data := os.read(sys.stdin.fileno(), _CHUNK):
+            stream.write_stdin(data)
+        stream.close_stdin()

@@ -1,0 +1,1 @@
+"""The cluster door: the only importer of the Kubernetes client."""

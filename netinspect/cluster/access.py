@@ -1,0 +1,258 @@
+"""The way onto a node: find a kept debug pod or create one, wait until it runs, delete it on every way out.
+
+What stays behind nevertheless (SIGKILL, a lost API server) ends by its own deadline and is swept by the next run.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netinspect.cluster import debug_pod
+from netinspect.cluster.identity import get_user, may
+from netinspect.cluster.pod_progress import check_node, explain_refusal, judge_pod
+from netinspect.cluster.signals import shielded
+from netinspect.errors import ClusterError, DebugPodError
+from netinspect.models.codec import encode_json
+from netinspect.models.debug_pod import DebugPodOptions, Privilege
+from netinspect.models.kubernetes import Node, Pod
+from netinspect.parse.api import parse_object
+
+if TYPE_CHECKING:
+    from netinspect.cluster.client import ClusterClient
+    from netinspect.cluster.deadline import Deadline
+
+_MARGIN_S = 30
+"""A debug pod may outlive the command's own deadline by this much: the time to see it off in good order."""
+
+_UNCERTAIN_S = 6.0
+"""How long a pod is looked for whose creation was sent and never answered."""
+
+
+class Handle(msgspec.Struct, frozen=True):
+    """A running container to exec into.
+
+    Attributes:
+        namespace: of the pod.
+        name: of the pod.
+        container: whose tools are used.
+        node: the node that it runs on.
+        privilege: what it may do.
+        is_new: whether it was created by this run.
+    """
+
+    namespace: str
+    name: str
+    container: str
+    node: str
+    privilege: Privilege
+    is_new: bool
+
+
+def design_debug_pod(
+    options: DebugPodOptions,
+    node: str,
+    privilege: Privilege,
+    *,
+    user: str,
+    run_id: str,
+    lifetime_s: float,
+    command: tuple[str, ...] | None = None,
+) -> debug_pod.DebugPod:
+    """Decide on a debug pod: its name, and how long it may live.
+
+    A pod that is kept lives as long as `--keep` says; any other a little longer than the command may take.
+    """
+    is_kept = options.keep_s is not None and command is None
+    lifetime = math.ceil(options.keep_s if is_kept and options.keep_s else lifetime_s + _MARGIN_S)
+    return debug_pod.DebugPod(
+        name=debug_pod.pod_name(node, f"{run_id}{secrets.token_hex(2)}"),
+        namespace=options.namespace or "default",
+        node=node,
+        image=options.image,
+        privilege=privilege,
+        lifetime_s=lifetime,
+        expires=debug_pod.format_time(datetime.now(UTC) + timedelta(seconds=lifetime)),
+        user=user,
+        run_id=run_id,
+        is_kept=is_kept,
+        command=command,
+        pull_policy=options.image_pull_policy,
+        pull_secrets=options.image_pull_secrets,
+    )
+
+
+class NodeAccess:
+    """Makes debug pods for one command, and knows which of them are still to be deleted.
+
+    Attributes:
+        namespace: where debug pods are made.
+        user: who we are to the API server.
+        run_id: names this run's pods.
+    """
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        options: DebugPodOptions,
+        deadline: Deadline,
+        notify: Callable[[str, str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.client = client
+        self.options = options
+        self.deadline = deadline
+        self.namespace = options.namespace or client.namespace
+        self.run_id = secrets.token_hex(5)
+        self.user = get_user(client)
+        self._notify = notify
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._may_delete: bool | None = None
+        self._uncertain: dict[str, bool] = {}
+        self._ours = self._list_ours()
+
+    @contextmanager
+    def open(
+        self, node: str, privilege: Privilege, *, lifetime_s: float, command: tuple[str, ...] | None = None
+    ) -> Iterator[Handle]:
+        """Give a debug pod on `node` for as long as the block runs.
+
+        Args:
+            node: the node's name.
+            privilege: what the pod has to be able to do.
+            lifetime_s: how long the work may take once the pod runs.
+            command: the pod's own command (transport by logs); None sleeps and waits for exec.
+
+        Raises:
+            DebugPodError: the pod was refused or did not come up.
+            TargetError: the node can have no such pod.
+            ClusterError: the API server failed.
+        """
+        kept = None if command else self._find_kept(node, privilege)
+        if kept is not None:
+            yield self._handle(kept.metadata.name, node, privilege, is_new=False)
+            return
+        self._check_before_create(node)
+        pod = design_debug_pod(
+            self.options,
+            node,
+            privilege,
+            user=self.user,
+            run_id=self.run_id,
+            lifetime_s=lifetime_s,
+            command=command,
+        )
+        is_used = False
+        try:
+            self._create(pod)
+            self._wait(pod)
+            is_used = pod.is_kept
+            yield self._handle(pod.name, node, privilege, is_new=True)
+        finally:
+            if not is_used:
+                self._remove(pod.name)
+
+    def sweep(self) -> list[str]:
+        """Delete this user's debug pods that are past their expiry; return their names.
+
+        A pod of somebody else, or one that is still within its time, is never touched.
+        """
+        now = datetime.now(UTC)
+        swept = []
+        for pod in self._ours:
+            if debug_pod.is_owned_by(pod, self.user) and debug_pod.is_expired(pod, now):
+                with suppress(ClusterError):
+                    self.client.delete(self._path(pod.metadata.name), uid=pod.metadata.uid)
+                    swept.append(pod.metadata.name)
+        return swept
+
+    def _list_ours(self) -> tuple[Pod, ...]:
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        return tuple(self.client.list_objects(Pod, path, label_selector=debug_pod.SELECTOR).items)
+
+    def _find_kept(self, node: str, privilege: Privilege) -> Pod | None:
+        now = datetime.now(UTC)
+        wanted = {"user": self.user, "node": node, "image": self.options.image, "privilege": privilege}
+        return next((pod for pod in self._ours if debug_pod.can_reuse(pod, now=now, **wanted)), None)  # type: ignore[arg-type]
+
+    def _check_before_create(self, node: str) -> None:
+        check_node(self.client.get_object(Node, f"/api/v1/nodes/{node}"))
+        with self._lock:
+            if self._may_delete is None:
+                self._may_delete = may(self.client, "delete", "pods", self.namespace)
+        if not self._may_delete:
+            raise DebugPodError(
+                f'User "{self.user}" cannot delete resource "pods" in API group "" '
+                f'in the namespace "{self.namespace}": no debug pod is created that could not be deleted',
+                "docs/rbac/ holds the roles that netinspect needs",
+            )
+
+    def _create(self, pod: debug_pod.DebugPod) -> None:
+        self._notify(pod.node, f"the API server to accept debug pod {pod.name}")
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        self._uncertain[pod.name] = True
+        try:
+            self.client.create(path, encode_json(debug_pod.build_debug_pod(pod)))
+        except ClusterError as error:
+            if error.status is None or error.status >= 500:
+                raise
+            del self._uncertain[pod.name]
+            raise explain_refusal(error, self.namespace) from error
+        self._uncertain[pod.name] = False
+
+    def _wait(self, pod: debug_pod.DebugPod) -> None:
+        """Watch the pod until it is ready.
+
+        The watch starts without a resourceVersion: its first event is the pod as it is (or it is gone).
+        """
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        query = {"fieldSelector": f"metadata.name={pod.name}"}
+        waiting_for = f"the kubelet of node {pod.node} to take debug pod {pod.name}"
+        self._notify(pod.node, waiting_for)
+        while True:
+            for event in self.client.watch(path, query=query, deadline=self.deadline):
+                if event.type == "DELETED":
+                    raise DebugPodError(f"debug pod {pod.name} was deleted by somebody else while it started")
+                if event.type not in ("ADDED", "MODIFIED"):
+                    continue
+                current = parse_object(Pod, bytes(event.object))
+                progress = judge_pod(current, is_command=pod.command is not None)
+                if progress.is_ready:
+                    return
+                waiting_for = progress.waiting_for
+                self._notify(pod.node, waiting_for)
+            self.deadline.check(waiting_for)
+
+    def _remove(self, name: str) -> None:
+        """Delete a pod that we created, or may have; if that fails, say what stays behind and until when."""
+        if name not in self._uncertain:
+            return
+        by_hand = f"kubectl delete pod --now -n {self.namespace} {name}"
+        with shielded(lambda: self._warn(f"still deleting debug pod {name}; by hand: {by_hand}")):
+            end = time.monotonic() + _UNCERTAIN_S
+            try:
+                while not self.client.delete(self._path(name), uid=None, grace_period_s=0):
+                    # Not there: either never created, or a create that was cut off is still under way.
+                    if not self._uncertain[name] or time.monotonic() > end:
+                        return
+                    time.sleep(0.3)
+            except ClusterError as error:
+                self._warn(
+                    f"debug pod {name} could not be deleted ({error.message}); it ends by itself at its "
+                    f"deadline and is swept by your next run; by hand: {by_hand}"
+                )
+
+    def _handle(self, name: str, node: str, privilege: Privilege, *, is_new: bool) -> Handle:
+        return Handle(self.namespace, name, debug_pod.CONTAINER, node, privilege, is_new)
+
+    def _path(self, name: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods/{name}"

@@ -1,0 +1,1 @@
+"""Nouns: frozen values without IO and without any tool's text."""

@@ -1,0 +1,1 @@
+"""What to ask a node, as values: the only place where an argv is written."""

@@ -1,0 +1,1 @@
+"""From reports to text. Width, colour and time come in as arguments."""
