@@ -1,0 +1,3 @@
+module netinspect.test/pause
+
+go 1.26.0

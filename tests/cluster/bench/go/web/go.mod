@@ -1,0 +1,3 @@
+module netinspect.test/web
+
+go 1.26.0

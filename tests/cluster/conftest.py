@@ -1,0 +1,62 @@
+"""Fixtures of the tests against a real cluster.
+
+The cluster is `$KUBECONFIG`'s, or else the test bench's (`make cluster-up`). The debug image is
+`$NETINSPECT_TEST_IMAGE`, or else the bench's own. A test that needs what a cluster does not have is skipped with its
+reason printed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.bench import paths
+from tests.cluster.kit import BENCH_IMAGE, Cluster
+
+NAMESPACE = "netinspect-test"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Give the cluster, with a namespace of the tests' own and a pod on each node to look from."""
+    kubeconfig = os.environ.get("KUBECONFIG") or _bench_kubeconfig()
+    if kubeconfig is None:
+        pytest.skip("no cluster: set KUBECONFIG, or run `make cluster-up`", allow_module_level=True)
+    image = os.environ.get("NETINSPECT_TEST_IMAGE", BENCH_IMAGE)
+    kit = Cluster(kubeconfig, image, NAMESPACE, _path())
+    kit.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait")
+    kit.kubectl("create", "namespace", NAMESPACE)
+    kit.start_observers()
+    yield kit
+    kit.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(autouse=True)
+def _no_debug_pod_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test no debug pod is on the cluster: whatever the test did, that is promised."""
+    kit: Cluster = request.getfixturevalue("cluster")
+    yield
+    left = kit.debug_pods()
+    for namespace, name in left:
+        kit.kubectl("delete", "pod", "--now", "-n", namespace, name)
+    assert left == []
+
+
+def _bench_kubeconfig() -> str | None:
+    path = paths.kubeconfig()
+    return str(path) if path.exists() else None
+
+
+def _path() -> str:
+    """Put the bench's kubectl (where there is none) and the installed plugin on PATH."""
+    places = [str(Path(sys.executable).parent)]
+    if shutil.which("kubectl") is None:
+        bench = [sys.executable, "-m", "tests.cluster.bench", "bin"]
+        places.append(subprocess.run(bench, capture_output=True, text=True, check=True).stdout.strip())
+    return os.pathsep.join([*places, os.environ["PATH"]])
