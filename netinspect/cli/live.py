@@ -59,7 +59,7 @@ def read_pods_live(
     from netinspect.usecases.nodes import AT_A_TIME, check_node_count
     from netinspect.usecases.readings import group_by_node, read_pods
 
-    options = read_debug_pod_options(flags, client.namespace)
+    options = read_debug_pod_options(flags, client.context.own_namespace)
     privilege = options.privilege or Privilege.SYSADMIN
     names = tuple(group_by_node(pods))
     if flags.dry_run:
@@ -86,7 +86,7 @@ def print_dry_run(
     from netinspect.models.debug_pod import Privilege
     from netinspect.render.structured import render_yaml
 
-    options = read_debug_pod_options(flags, client.namespace)
+    options = read_debug_pod_options(flags, client.context.own_namespace)
     assert isinstance(privilege, Privilege)
     user = get_user(client)
     pods = [

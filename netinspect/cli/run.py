@@ -96,7 +96,7 @@ def open_live(
     from netinspect.cluster.deadline import Deadline
     from netinspect.sources.live import LiveNodes
 
-    options = read_debug_pod_options(flags, client.namespace, default_timeout_s)
+    options = read_debug_pod_options(flags, client.context.own_namespace, default_timeout_s)
     deadline = Deadline.after(options.timeout_s)
     progress = Progress()
     with progress.running():

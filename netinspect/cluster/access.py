@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +21,7 @@ from netinspect.cluster import debug_pod
 from netinspect.cluster.identity import get_user, may
 from netinspect.cluster.pod_progress import check_node, explain_refusal, judge_pod
 from netinspect.cluster.signals import shielded
-from netinspect.errors import ClusterError, DebugPodError
+from netinspect.errors import ClusterError, DeadlineError, DebugPodError
 from netinspect.models.codec import encode_json
 from netinspect.models.debug_pod import DebugPodOptions, Privilege
 from netinspect.models.kubernetes import Node, Pod
@@ -110,7 +111,7 @@ class NodeAccess:
         self.client = client
         self.options = options
         self.deadline = deadline
-        self.namespace = options.namespace or client.namespace
+        self.namespace = options.namespace or client.context.own_namespace
         self.run_id = secrets.token_hex(5)
         self.user = get_user(client)
         self._notify = notify
@@ -153,8 +154,7 @@ class NodeAccess:
         )
         is_used = False
         try:
-            self._create(pod)
-            self._wait(pod)
+            self._wait(pod, self._create(pod))
             is_used = pod.is_kept
             yield self._handle(pod.name, node, privilege, is_new=True)
         finally:
@@ -196,41 +196,56 @@ class NodeAccess:
                 "docs/rbac/ holds the roles that netinspect needs",
             )
 
-    def _create(self, pod: debug_pod.DebugPod) -> None:
+    def _create(self, pod: debug_pod.DebugPod) -> Pod:
         self._notify(pod.node, f"the API server to accept debug pod {pod.name}")
         path = f"/api/v1/namespaces/{self.namespace}/pods"
         self._uncertain[pod.name] = True
         try:
-            self.client.create(path, encode_json(debug_pod.build_debug_pod(pod)))
+            answer = self.client.create(path, encode_json(debug_pod.build_debug_pod(pod)))
         except ClusterError as error:
             if error.status is None or error.status >= 500:
                 raise
             del self._uncertain[pod.name]
             raise explain_refusal(error, self.namespace) from error
         self._uncertain[pod.name] = False
+        return parse_object(Pod, answer)
 
-    def _wait(self, pod: debug_pod.DebugPod) -> None:
-        """Watch the pod until it is ready.
-
-        The watch starts without a resourceVersion: its first event is the pod as it is (or it is gone).
-        """
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
-        query = {"fieldSelector": f"metadata.name={pod.name}"}
-        waiting_for = f"the kubelet of node {pod.node} to take debug pod {pod.name}"
-        self._notify(pod.node, waiting_for)
+    def _wait(self, pod: debug_pod.DebugPod, created: Pod) -> None:
+        """Watch the pod until it is ready, from the moment of its creation."""
+        current, waiting_for = created, ""
         while True:
-            for event in self.client.watch(path, query=query, deadline=self.deadline):
-                if event.type == "DELETED":
-                    raise DebugPodError(f"debug pod {pod.name} was deleted by somebody else while it started")
-                if event.type not in ("ADDED", "MODIFIED"):
-                    continue
-                current = parse_object(Pod, bytes(event.object))
-                progress = judge_pod(current, is_command=pod.command is not None)
-                if progress.is_ready:
-                    return
-                waiting_for = progress.waiting_for
-                self._notify(pod.node, waiting_for)
-            self.deadline.check(waiting_for)
+            try:
+                for state in self._states(pod, current):
+                    progress = judge_pod(state, is_command=pod.command is not None)
+                    if progress.is_ready:
+                        return
+                    waiting_for = progress.waiting_for
+                    self._notify(pod.node, waiting_for)
+            except DeadlineError as error:
+                raise DeadlineError(
+                    f"debug pod {pod.name} did not come up in time: still waiting for {waiting_for}",
+                    "--timeout gives it longer; kubectl describe node may tell why",
+                ) from error
+            except ClusterError as error:
+                if error.status != HTTPStatus.GONE:
+                    raise
+                # The server no longer knows that moment: go on from the pod as it is now.
+                current = self.client.get_object(Pod, self._path(pod.name))
+
+    def _states(self, pod: debug_pod.DebugPod, current: Pod) -> Iterator[Pod]:
+        yield current
+        events = self.client.watch(
+            f"/api/v1/namespaces/{self.namespace}/pods",
+            query={
+                "fieldSelector": f"metadata.name={pod.name}",
+                "resourceVersion": current.metadata.resource_version,
+            },
+            deadline=self.deadline,
+        )
+        for event in events:
+            if event.type == "DELETED":
+                raise DebugPodError(f"debug pod {pod.name} was deleted by somebody else while it started")
+            yield parse_object(Pod, bytes(event.object))
 
     def _remove(self, name: str) -> None:
         """Delete a pod that we created, or may have; if that fails, say what stays behind and until when."""

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from netinspect.cluster.sockets import ConnectTimeout
 from netinspect.errors import ClusterError, DeadlineError, NetinspectError
 from netinspect.models.kubernetes import Status
 
@@ -58,6 +59,10 @@ class RequestRefused(ClusterError):  # noqa: N818 - says what happened to the re
 
 class ConnectionLost(ClusterError):  # noqa: N818 - says what happened to the request
     """The connection was reset or closed before the answer was whole: the request may be repeated if it changes nothing."""
+
+
+class SilentServer(DeadlineError):  # noqa: N818 - says what happened to the request
+    """The server sent nothing for as long as one read may take; the command's own deadline is not over."""
 
 
 def refusal(http_status: int, body: bytes, headers: Mapping[str, str] | None = None) -> RequestRefused:
@@ -108,7 +113,9 @@ def _generic_status(http_status: int, body: bytes) -> Status:
 def _invalid_message(status: Status) -> str:
     details = status.details or {}
     head = f'The {details.get("kind", "")} "{details.get("name", "")}" is invalid'
-    causes = [f"{cause.get('field', '')}: {cause.get('message', '')}" for cause in details.get("causes") or ()]
+    causes = [
+        f"{cause.get('field', '')}: {cause.get('message', '')}" for cause in details.get("causes") or ()
+    ]
     if not causes:
         return head
     if len(causes) == 1:
@@ -157,8 +164,10 @@ def _translate_known(cause: BaseException, server: str, what: str) -> ClusterErr
         return ClusterError(f"Unable to connect to the server: dial tcp: lookup {host}: {_dns_text(cause)}")
     if isinstance(cause, ssl.SSLCertVerificationError):
         return ClusterError(f"Unable to connect to the server: {_certificate_text(cause)}", _CERTIFICATE_HINT)
-    if isinstance(cause, TimeoutError):
-        return DeadlineError(f"Unable to connect to the server: timed out while waiting for {what}")
+    if isinstance(cause, ConnectTimeout):
+        return DeadlineError(f"Unable to connect to the server: dial tcp {_authority(server)}: i/o timeout")
+    if isinstance(cause, TimeoutError) and cause.errno is None:
+        return SilentServer(f"Unable to connect to the server: timed out while waiting for {what}")
     if _is_lost(cause):
         return ConnectionLost(f"Unable to connect to the server: the connection was lost ({_shown(cause)})")
     if isinstance(cause, ssl.SSLError):
@@ -169,7 +178,9 @@ def _translate_known(cause: BaseException, server: str, what: str) -> ClusterErr
     return None
 
 
-_CERTIFICATE_HINT = "the certificate authority comes from the kubeconfig's cluster entry or --certificate-authority"
+_CERTIFICATE_HINT = (
+    "the certificate authority comes from the kubeconfig's cluster entry or --certificate-authority"
+)
 _LOST = (ConnectionError, http.client.IncompleteRead, http.client.BadStatusLine, ssl.SSLEOFError)
 _LOST_NUMBERS = (errno.ETIMEDOUT, errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED)
 
@@ -190,7 +201,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if current in seen:
             continue
         seen.append(current)
-        inner = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
+        # Not `__context__`: that may be an error which a caller of ours is handling just now.
+        inner = (current.__cause__, getattr(current, "reason", None), *current.args)
         queue += [each for each in inner if isinstance(each, BaseException)]
     return reversed(seen)
 

@@ -47,7 +47,8 @@ class ResolvedContext:
         name: the context's name; "" where the command line or the pod's service account made one up.
         cluster: the cluster entry of the kubeconfig, overrides applied, paths absolute.
         user: the user entry, likewise.
-        namespace: "default" where nothing else is said.
+        namespace: that of `--namespace`, or else of the context; "default" where nothing is said.
+        own_namespace: the context's, whatever `--namespace` says.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ResolvedContext:
     cluster: Mapping[str, Any] = field(default_factory=dict)
     user: Mapping[str, Any] = field(default_factory=dict)
     impersonation: Impersonation = Impersonation()
+    own_namespace: str = "default"
 
     def __repr__(self) -> str:
         return (
@@ -111,11 +113,13 @@ def _resolve(
     cluster = _override_cluster(cluster, options)
     if not cluster.get("server") and not name and environ.get("KUBERNETES_MASTER"):
         cluster = {**cluster, "server": environ["KUBERNETES_MASTER"]}
+    own_namespace = str(entry.get("namespace") or "") or "default"
     return ResolvedContext(
         name=name,
         cluster_name=cluster_name,
         user_name=user_name,
-        namespace=options.namespace or str(entry.get("namespace") or "") or "default",
+        namespace=options.namespace or own_namespace,
+        own_namespace=own_namespace,
         cluster=cluster,
         user=_override_user(user, options),
         impersonation=_impersonation(user, options),
@@ -193,11 +197,13 @@ def _in_cluster(options: ConnectionOptions, environ: Mapping[str, str], director
         "server": f"https://{address}:{port}",
         "certificate-authority": os.path.join(directory, "ca.crt"),
     }
+    own_namespace = _pod_namespace(environ, directory)
     return ResolvedContext(
         name="",
         cluster_name="in-cluster",
         user_name="service account",
-        namespace=options.namespace or _pod_namespace(environ, directory),
+        namespace=options.namespace or own_namespace,
+        own_namespace=own_namespace,
         cluster=_override_cluster(cluster, options),
         user=_override_user({"tokenFile": token_path}, options),
         impersonation=_impersonation({}, options),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import select
 import socket
 import ssl
@@ -22,6 +23,10 @@ T = TypeVar("T")
 
 # client-go's dialer: net.Dialer{KeepAlive: 30s}; here a dead peer is noticed after 15 + 3 * 5 s.
 _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+
+
+class ConnectTimeout(TimeoutError):  # noqa: N818 - as the exception that it specialises
+    """No TCP connection came about in time."""
 
 
 class _Patient(socket.socket):
@@ -63,8 +68,10 @@ class _Patient(socket.socket):
             check_current()
             try:
                 return operation(*args, **kwargs)
-            except TimeoutError:
-                if limit_s is not None and time.monotonic() - start >= limit_s:
+            except TimeoutError as error:
+                # With an errno it is the kernel's own verdict: keepalive found the peer dead.
+                is_over = limit_s is not None and time.monotonic() - start >= limit_s
+                if is_over or error.errno is not None:
                     raise
 
 
@@ -120,11 +127,11 @@ def _connect(sock: socket.socket, address: Any, end: float) -> None:
         check_current()
         left = end - time.monotonic()
         if left <= 0:
-            raise TimeoutError(errno.ETIMEDOUT, "connect timed out")
+            raise ConnectTimeout
         if poller.poll(min(left, POLL_S) * 1000):
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
-        raise OSError(code, errno.errorcode.get(code, str(code)))
+        raise OSError(code, os.strerror(code))
 
 
 def _set_options(sock: socket.socket) -> None:

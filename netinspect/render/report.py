@@ -53,7 +53,8 @@ def render_report(
         return "".join(f"{sanitize(name)}\n" for name in names)
     if not report.items:
         return ""
-    return render_table(columns, report.items, is_wide=output is OutputFormat.WIDE, has_headers=has_headers)
+    rows = report.items if rows_of is None else [row for item in report.items for row in rows_of(item)]
+    return render_table(columns, rows, is_wide=output is OutputFormat.WIDE, has_headers=has_headers)
 
 
 def render_gap(gap: Gap) -> str:

@@ -54,7 +54,6 @@ def columns(*, with_namespace: bool) -> tuple[Column[Row], ...]:
         Column("HOST MAC", lambda row: (host.mac or "") if (host := _host(row)) else "", is_wide=True),
         Column("NETNS", lambda row: str(row.pod.netns.inode) if row.pod.netns else "", is_wide=True),
         Column("LOOKS LIKE", _cni, is_wide=True),
-        Column("HOW", lambda row: "; ".join(row.match.evidence) if row.match else "", is_wide=True),
     )
 
 

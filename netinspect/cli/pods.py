@@ -1,0 +1,68 @@
+"""`kubectl netinspect pods`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Exit
+
+from netinspect.cli.flags import ConnectionFlags, ListFlags, NodeFlags, OutputFlags
+
+
+def pods(
+    names: Annotated[
+        list[str] | None,
+        Argument(metavar="[NAME | TYPE/NAME]...", help="Pods, or what leads to pods (default: all)."),
+    ] = None,
+    *,
+    targets: ListFlags,
+    nodes: NodeFlags,
+    output: OutputFlags,
+    connection: ConnectionFlags,
+) -> None:
+    """List pods with their addresses of both families, their node and their owner.
+
+    Asks the API only: no debug pod is started. STATUS, READY and RESTARTS are what kubectl shows.
+
+    Examples:
+
+      # The pods of the context's namespace
+      kubectl netinspect pods
+
+      # The pods of a deployment, and those behind a service
+      kubectl netinspect pods deploy/web svc/api
+
+      # Which pods of a node share its network (HOST-NETWORK)
+      kubectl netinspect pods --node node-a -o wide
+    """
+    from datetime import UTC, datetime
+
+    from netinspect.cli.run import connect, finish, read_output
+    from netinspect.render.pods import columns, name_of
+    from netinspect.usecases.pods import list_pods
+    from netinspect.usecases.targets import Targets
+
+    chosen = read_output(output)
+    client = connect(connection)
+    wanted = Targets(
+        names=tuple(names or ()),
+        namespace=connection.namespace,
+        selector=targets.selector,
+        all_namespaces=targets.all_namespaces,
+        nodes=tuple(nodes.node or ()),
+        all_nodes=nodes.all_nodes,
+    )
+    has_nodes = bool(nodes.node) or nodes.all_nodes
+    is_everywhere = targets.all_namespaces or (has_nodes and not connection.namespace)
+    report = list_pods(client, wanted)
+    code = finish(
+        report,
+        columns(datetime.now(UTC), with_namespace=is_everywhere),
+        name_of,
+        chosen,
+        has_headers=not output.no_headers,
+        empty="No resources found"
+        if is_everywhere
+        else f"No resources found in {client.namespace} namespace.",
+    )
+    raise Exit(code)

@@ -1,0 +1,60 @@
+"""`kubectl netinspect services`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Exit
+
+from netinspect.cli.flags import ConnectionFlags, ListFlags, OutputFlags
+
+
+def services(
+    names: Annotated[
+        list[str] | None,
+        Argument(metavar="[NAME | svc/NAME]...", help="Services (default: all)."),
+    ] = None,
+    *,
+    targets: ListFlags,
+    output: OutputFlags,
+    connection: ConnectionFlags,
+) -> None:
+    """List services with the endpoints behind them, counted from their EndpointSlices.
+
+    Asks the API only: no debug pod is started. Endpoints are counted by address; where families or ports differ,
+    each is counted for itself. What is odd about a service is in the column WARNINGS of -o wide, and in -o json.
+
+    Examples:
+
+      # The services of the context's namespace
+      kubectl netinspect services
+
+      # One service, with its endpoints, their pods, and what is odd about it
+      kubectl netinspect services web -o wide
+
+      # Services of the whole cluster that have no ready endpoint
+      kubectl netinspect services -A -o json | jq '.items[] | select(all(.counts[]; .ready == 0)) | .name'
+    """
+    from netinspect.cli.run import connect, finish, read_output
+    from netinspect.render.services import columns, name_of
+    from netinspect.usecases.services import list_services
+
+    chosen = read_output(output)
+    client = connect(connection)
+    report = list_services(
+        client,
+        tuple(names or ()),
+        namespace=connection.namespace,
+        selector=targets.selector,
+        all_namespaces=targets.all_namespaces,
+    )
+    where = "" if targets.all_namespaces else f" in {client.namespace} namespace."
+    code = finish(
+        report,
+        columns(with_namespace=targets.all_namespaces),
+        name_of,
+        chosen,
+        has_headers=not output.no_headers,
+        empty=f"No resources found{where}",
+    )
+    raise Exit(code)
