@@ -45,6 +45,7 @@ def build_service_entries(
 def build_service_entry(service: Service, slices: Sequence[EndpointSlice]) -> ServiceEntry:
     """Return what the listing shows of a service, given the slices that bear its name."""
     spec = service.spec
+    slices = _in_order(slices, spec.ip_families)
     endpoints = merge_endpoints(slices)
     families = tuple(dict.fromkeys((*spec.ip_families, *(each.family for each in endpoints))))
     entry = ServiceEntry(
@@ -72,6 +73,17 @@ def build_service_entry(service: Service, slices: Sequence[EndpointSlice]) -> Se
         creation_timestamp=service.metadata.creation_timestamp,
     )
     return replace(entry, warnings=tuple(_find_oddities(entry, slices)))
+
+
+def _in_order(slices: Iterable[EndpointSlice], families: Sequence[str]) -> list[EndpointSlice]:
+    """Sort slices by family, the primary one first, and then by name."""
+
+    def key(slice_: EndpointSlice) -> tuple[int, str, str]:
+        family = slice_.address_type
+        position = families.index(family) if family in families else len(families)
+        return position, family, slice_.metadata.name
+
+    return sorted(slices, key=key)
 
 
 def merge_endpoints(slices: Iterable[EndpointSlice]) -> tuple[EndpointEntry, ...]:
@@ -199,7 +211,7 @@ def _why_empty(entry: ServiceEntry, slices: Sequence[EndpointSlice]) -> str:
 
 def format_selector(selector: Mapping[str, str]) -> str:
     """Write a service's selector as kubectl does."""
-    return ",".join(f"{key}={value}" for key, value in selector.items())
+    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
 
 
 def _unready(entry: ServiceEntry) -> Iterator[str]:
@@ -245,11 +257,12 @@ def _uneven_families(entry: ServiceEntry) -> Iterator[str]:
 
 
 def _unmatched_ports(entry: ServiceEntry) -> Iterator[str]:
+    found = {(each.port_name, each.protocol) for each in entry.endpoints}
     for port in entry.ports:
-        if any(counts.total for counts in port.endpoints):
+        if (port.name, port.protocol) in found:
             continue
         why = (
-            f'no pod has a container port named "{port.target_port}"'
+            f'none of its pods has a container port named "{port.target_port}"'
             if entry.selector and isinstance(port.target_port, str)
             else f'no slice has a port named "{port.name}" with protocol {port.protocol}'
         )
@@ -267,9 +280,8 @@ def _odd_slices(entry: ServiceEntry, slices: Iterable[EndpointSlice]) -> Iterato
                 f"{name} holds {slice_.address_type} addresses, "
                 f"but the service asks for {' and '.join(entry.families)} only: they get no traffic"
             )
-        several = sum(len(each.addresses) > 1 for each in slice_.endpoints)
-        if several:
-            yield f"{name} has {several} endpoints with several addresses: kube-proxy uses the first only"
+        if any(len(each.addresses) > 1 for each in slice_.endpoints):
+            yield f"{name} has endpoints with several addresses: kube-proxy uses the first of each only"
         yield from _odd_ports(name, slice_, known if entry.ports else None)
 
 
@@ -277,7 +289,7 @@ def _odd_ports(name: str, slice_: EndpointSlice, known: set[tuple[str, str]] | N
     """Report ports that lead nowhere; `known` are the service's, None where it has none (headless ones need none)."""
     for port in slice_.ports:
         if known is not None and (port.name, port.protocol) not in known:
-            yield f'{name} has a port named "{port.name}" ({port.protocol}), which the service has not'
+            yield f'{name} has a port named "{port.name}" ({port.protocol}), which the service does not have'
         elif not port.port:
             yield f'{name} has no number for its port "{port.name}" ({port.protocol}): kube-proxy ignores it'
 

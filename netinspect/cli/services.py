@@ -22,7 +22,7 @@ def services(
     """List services with the endpoints behind them, counted from their EndpointSlices.
 
     Asks the API only: no debug pod is started. Endpoints are counted by address; where families or ports differ,
-    each is counted for itself. What is odd about a service is in the column WARNINGS of -o wide, and in -o json.
+    each is counted for itself. What is odd about a service is said in sentences, on stderr and in -o json.
 
     Examples:
 
@@ -35,8 +35,11 @@ def services(
       # Services of the whole cluster that have no ready endpoint
       kubectl netinspect services -A -o json | jq '.items[] | select(all(.counts[]; .ready == 0)) | .name'
     """
+    from msgspec.structs import replace
+
     from netinspect.cli.run import connect, finish, read_output
-    from netinspect.render.services import columns, name_of
+    from netinspect.render.report import OutputFormat
+    from netinspect.render.services import columns, name_of, remarks
     from netinspect.usecases.services import list_services
 
     chosen = read_output(output)
@@ -48,6 +51,8 @@ def services(
         selector=targets.selector,
         all_namespaces=targets.all_namespaces,
     )
+    if chosen in (OutputFormat.TABLE, OutputFormat.WIDE):
+        report = replace(report, notes=(*report.notes, *remarks(report.items)))
     where = "" if targets.all_namespaces else f" in {client.namespace} namespace."
     code = finish(
         report,

@@ -38,7 +38,8 @@ _GENERIC = {
     503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
     504: (
         "Timeout",
-        "the server was unable to return a response in the time allotted, but may still be processing the request",
+        "the server was unable to return a response in the time allotted, "
+        "but may still be processing the request",
     ),
 }
 
@@ -58,7 +59,8 @@ class RequestRefused(ClusterError):  # noqa: N818 - says what happened to the re
 
 
 class ConnectionLost(ClusterError):  # noqa: N818 - says what happened to the request
-    """The connection was reset or closed before the answer was whole: the request may be repeated if it changes nothing."""
+    """The connection was reset or closed before the answer was whole: the request may be sent
+    again if that changes nothing."""
 
 
 class SilentServer(DeadlineError):  # noqa: N818 - says what happened to the request
@@ -79,10 +81,8 @@ def refusal(http_status: int, body: bytes, headers: Mapping[str, str] | None = N
 def parse_status(body: bytes) -> Status | None:
     """Read a Status object; None where the body is none (a proxy's page)."""
     try:
-        status = msgspec.json.decode(body, type=_TypedStatus)
+        status = msgspec.json.decode(body, type=Status)
     except msgspec.DecodeError:
-        return None
-    if status.kind not in ("Status", ""):
         return None
     return status if status.message or status.reason else None
 
@@ -95,12 +95,6 @@ def status_message(status: Status) -> str:
         return _invalid_message(status)
     prefix = f"Error from server ({status.reason})" if status.reason else "Error from server"
     return f"{prefix}: {status.message}"
-
-
-class _TypedStatus(Status, frozen=True):
-    """A Status and what it says it is."""
-
-    kind: str = ""
 
 
 def _generic_status(http_status: int, body: bytes) -> Status:

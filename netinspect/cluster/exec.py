@@ -7,6 +7,7 @@ channel is closed". Only the Status says how the program ended; a stream without
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -19,10 +20,18 @@ import msgspec
 
 from netinspect.cluster.deadline import Deadline, waiting_for
 from netinspect.cluster.errors import translated
-from netinspect.cluster.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, FrameBuffer, FrameError
+from netinspect.cluster.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    FrameBuffer,
+    FrameError,
+)
 from netinspect.cluster.wire import Wire
-from netinspect.errors import ClusterError
-from netinspect.models.kubernetes import Status
 
 if TYPE_CHECKING:
     from netinspect.cluster.client import ClusterClient
@@ -64,6 +73,9 @@ class Heartbeat:
     """How long the server may take to close the stream once the Status is here."""
 
 
+HEARTBEAT = Heartbeat()
+
+
 def open_exec(client: ClusterClient, url: str, deadline: Deadline) -> ExecStream:
     """Open the websocket; a refusal of the handshake is raised as any other answer of the API server.
 
@@ -92,7 +104,9 @@ class ExecStream:
         protocol: "v5.channel.k8s.io" or "v4.channel.k8s.io".
     """
 
-    def __init__(self, wire: Wire, protocol: str, deadline: Deadline, heartbeat: Heartbeat = Heartbeat()) -> None:  # noqa: B008
+    def __init__(
+        self, wire: Wire, protocol: str, deadline: Deadline, heartbeat: Heartbeat = HEARTBEAT
+    ) -> None:
         self.protocol = protocol
         self._wire = wire
         self._deadline = deadline
@@ -153,10 +167,8 @@ class ExecStream:
 
     def close(self) -> None:
         """Close the connection. A program that still runs is left to the container runtime."""
-        try:
+        with contextlib.suppress(OSError):
             self._post(CLOSE, _CLOSE_NORMAL)
-        except OSError:
-            pass
         self._wire.close()
 
     def __enter__(self) -> ExecStream:
@@ -267,8 +279,13 @@ class _Details(msgspec.Struct, frozen=True):
     causes: tuple[_Cause, ...] | None = ()
 
 
-class _ExecEnd(Status, frozen=True):
+class _ExecEnd(msgspec.Struct, frozen=True):
+    """The Status, with the field that says which of the two it is."""
+
     status: str = ""
+    reason: str = ""
+    message: str = ""
+    details: _Details | None = None
 
 
 def parse_exec_status(data: bytes) -> ExecStatus | None:
@@ -289,7 +306,7 @@ def parse_exec_status(data: bytes) -> ExecStatus | None:
 
 
 def _exit_code(end: _ExecEnd) -> int | None:
-    causes = msgspec.convert(end.details or {}, _Details).causes or ()
+    causes = (end.details or _Details()).causes or ()
     codes = (cause.message for cause in causes if cause.reason == "ExitCode")
     return next((int(code) for code in codes if code.isdecimal()), None)
 

@@ -44,7 +44,7 @@ def open_websocket(pool: Any, url: str, headers: Iterable[Header], timeout_s: fl
 
 
 def _shake_hands(sock: Any, url: str, headers: Iterable[Header]) -> str:
-    connection = websocket.WebSocket()
+    connection: Any = websocket.WebSocket()
     try:
         connection.connect(
             "ws" + url.removeprefix("http"),

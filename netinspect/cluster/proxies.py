@@ -35,7 +35,7 @@ def proxy_credentials(proxy: str) -> str:
 
 
 def is_bypassed(url: SplitResult, no_proxy: str) -> bool:
-    """Whether a NO_PROXY list excepts the server: `*`, an address, a CIDR, a domain, `.domain`; each may have a port."""
+    """Whether NO_PROXY excepts the server: by `*`, address, CIDR, domain or `.domain`, some with a port."""
     return any(_matches(url, entry.strip().lower()) for entry in no_proxy.split(",") if entry.strip())
 
 

@@ -38,6 +38,7 @@ class _Patient(socket.socket):
     _limit_s: float | None = None
 
     def settimeout(self, value: float | None) -> None:
+        """Set the caller's limit for one operation, in seconds."""
         self._limit_s = value
         super().settimeout(POLL_S if value is None else min(value, POLL_S))
 
@@ -86,6 +87,7 @@ class PatientSSLSocket(_Patient, ssl.SSLSocket):
     """
 
     def do_handshake(self, block: bool = False) -> None:
+        """Shake hands, slice by slice."""
         self._patiently(super().do_handshake, block)
 
 

@@ -40,11 +40,11 @@ class _TlsConnection(HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection  # type: ignore[assignment]
+    ConnectionCls = _Connection
 
 
 class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection  # type: ignore[assignment]
+    ConnectionCls = _TlsConnection
 
 
 def build_pool(library: Library, configuration: Any, context: ssl.SSLContext, proxy: str) -> Any:

@@ -7,6 +7,7 @@ other end is gone, and no packet will ever say so); it is dropped and a new one 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import msgspec
 
 from netinspect.cluster.deadline import Deadline, waiting_for
 from netinspect.cluster.errors import ConnectionLost, RequestRefused, SilentServer, refusal, translated
+from netinspect.cluster.listing import ListResult
 from netinspect.cluster.retry import MAX_ATTEMPTS, jitter_s, retry_pause_s
 from netinspect.errors import ClusterError
 from netinspect.parse.api import WatchEvent, parse_object, parse_watch_event
@@ -25,6 +27,7 @@ WINDOW_S = 30
 """timeoutSeconds of one window. Bookmarks come once a minute, so an idle window is silent."""
 
 _GRACE_S = 10
+_SHORTEST_WINDOW_S = 0.5
 _CHUNK = 65536
 
 
@@ -43,10 +46,19 @@ class _Coded(msgspec.Struct, frozen=True):
 def watch_windows(
     client: ClusterClient, path: str, query: dict[str, Any], deadline: Deadline, window_s: float = WINDOW_S
 ) -> Iterator[WatchEvent]:
-    """Yield events, window after window, until the deadline or an error that does not pass."""
-    query = {"watch": "true", "allowWatchBookmarks": "true", **query}
+    """Yield events, window after window, until the deadline or an error that does not pass.
+
+    Without a resourceVersion what exists is listed first. The API would send it by itself, but an API server in
+    front of an etcd before 3.4.25 refuses that (no progress notifications), and this works with all.
+    """
+    if "resourceVersion" not in query:
+        listed = _list(client, path, query, deadline)
+        yield from (WatchEvent("ADDED", item) for item in listed.items)
+        query["resourceVersion"] = listed.resource_version
+    query |= {"watch": "true", "allowWatchBookmarks": "true"}
     failures = itertools.count()
     while True:
+        start = time.monotonic()
         try:
             for event in _read_window(client, path, query, deadline, window_s):
                 failures = itertools.count()
@@ -55,12 +67,26 @@ def watch_windows(
                     query["resourceVersion"] = version
                 if event.type != "BOOKMARK":
                     yield event
-            continue
+            # A server that ends every window at once must not be asked without a pause.
+            pause_s: float | None = jitter_s(1) if time.monotonic() - start < _SHORTEST_WINDOW_S else 0.0
         except (ConnectionLost, SilentServer, RequestRefused) as error:
             pause_s = _pause_s(error, next(failures), deadline)
             if pause_s is None:
                 raise
+        assert pause_s is not None
         deadline.sleep(pause_s, f"the watch of {path}")
+
+
+def _list(
+    client: ClusterClient, path: str, query: dict[str, Any], deadline: Deadline
+) -> ListResult[msgspec.Raw]:
+    return client.list_objects(
+        msgspec.Raw,
+        path,
+        label_selector=str(query.get("labelSelector", "")),
+        field_selector=str(query.get("fieldSelector", "")),
+        deadline=deadline,
+    )
 
 
 def _pause_s(error: ClusterError, failures: int, deadline: Deadline) -> float | None:

@@ -7,6 +7,7 @@ of the lock, on the descriptor.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -68,8 +69,7 @@ class Wire:
             if self._is_closed:
                 return
             self._is_closed = True
-            try:
+            with contextlib.suppress(OSError):
+                # Not SSLSocket.shutdown: that forgets the TLS state that the reader may be about to ask.
                 socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-            except OSError:
-                pass
             self._sock.close()

@@ -43,12 +43,12 @@ here() {
   key=node net=$own how=node file=
 }
 
+# A plan that was cut on its way is not run to an end that looks whole: what is not there to read ends the script.
 argument() { # reads a count of lines, and so many lines into $value
-  read -r lines
-  IFS= read -r value
+  read -r lines && IFS= read -r value || exit
   while [ "$lines" -gt 1 ]; do
     lines=$((lines - 1))
-    IFS= read -r line
+    IFS= read -r line || exit
     value="$value
 $line"
   done
@@ -64,15 +64,15 @@ run() { # COMMAND...: reads $left arguments, puts them behind COMMAND and calls 
 }
 
 probes() { # COMMAND: reads probes and calls COMMAND NAME TIMEOUT ARGV... for each
-  read -r todo
+  read -r todo || exit
   while [ "$todo" -gt 0 ]; do
     todo=$((todo - 1))
-    read -r name seconds left
+    read -r name seconds left || exit
     run "$1" "$name" "$seconds"
   done
 }
 
-# Which netns has a process of which pod: "KEY NETNS PID". A needle is a word of the process's cgroup path, or its
+# Which netns has a process of which pod: "KEY NETNS PID", of a netns some processes, as the first may end meanwhile. A needle is a word of the process's cgroup path, or its
 # end (pod<UID>, cri-containerd-<ID>). conmon bears the container's id and lives in the node's netns.
 join() {
   awk -v own="$own" '
@@ -92,7 +92,7 @@ join() {
     }
     NF > 2 && split($(NF - 2), part, "/") > 4 && part[3] in pod {
       net = substr($NF, 6, length($NF) - 6)
-      if (net != own && !seen[pod[part[3]], net]++) print pod[part[3]], net, part[3]
+      if (net != own && seen[pod[part[3]], net]++ < 9) print pod[part[3]], net, part[3]
     }'
 }
 
@@ -132,14 +132,13 @@ each() { # NAME TIMEOUT ARGV...: in every netns of the pod
 }
 
 places_of() { # fills $places with "NETNS,FILE" of the pod $key
-  places='' fd=6 by=process
-  while read -r owner net pid; do
-    [ "$owner" = "$key" ] || continue
-    fd=$((fd + 1))
-    hold "$fd" && places="$places $net,/proc/self/fd/$fd"
-  done <<END
-$owners
-END
+  places='' fd=7 by=process
+  # No here-document: bash makes a file of a long one.
+  for owner in $(printf '%s\n' "$owners" | awk -v key="$key" '$1 == key { print $2 "," $3 }'); do
+    net=${owner%,*} pid=${owner#*,}
+    case $places in *" $net,"*) continue ;; esac
+    hold "$fd" && places="$places $net,/proc/self/fd/$fd" && fd=$((fd + 1))
+  done
   [ -z "$places" ] || return
   by=pinned
   [ "$pins" ] || pins=$(pinned | head -n 256 | tr ' ' ,)
@@ -166,10 +165,10 @@ if [ "$needles" ]; then
   tell comms "$(grep -s '' /dev/null $comms)"
 fi
 probes emit
-read -r pods
+read -r pods || exit
 while [ "$pods" -gt 0 ]; do
   pods=$((pods - 1))
-  read -r key
+  read -r key || exit
   places_of
   probes each
 done

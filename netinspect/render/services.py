@@ -1,12 +1,13 @@
-"""The table of `services`."""
+"""The table of `services`, and the sentences below it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from netinspect.models.listing import EndpointCounts, EndpointEntry, PortEntry, ServiceEntry
 from netinspect.render.table import Column
 
+_NO_ENDPOINT = "none"
 _MOST_ENDPOINTS = 10  # of one service in the wide table; JSON has them all
 
 
@@ -24,14 +25,20 @@ def columns(*, with_namespace: bool) -> tuple[Column[ServiceEntry], ...]:
         Column("TARGET-PORTS", lambda service: ",".join(map(_target_port, service.ports)), is_wide=True),
         Column("POLICIES", _policies, is_wide=True),
         Column("SELECTOR", _selector, is_wide=True),
-        Column("ADDRESSES", _addresses, is_wide=True),
-        Column("WARNINGS", lambda service: "; ".join(service.warnings), is_wide=True),
+        Column("ENDPOINT-ADDRESSES", _addresses, is_wide=True),
     )
 
 
 def name_of(service: ServiceEntry) -> str:
     """Return the service's resource name, as `-o name` prints it."""
     return f"service/{service.name}"
+
+
+def remarks(services: Iterable[ServiceEntry]) -> Iterator[str]:
+    """Return what a table has no room for, a sentence a line."""
+    for service in services:
+        for warning in service.warnings:
+            yield f"service {service.namespace}/{service.name}: {warning}"
 
 
 def _cluster_ips(service: ServiceEntry) -> str:
@@ -77,8 +84,6 @@ def _selector(service: ServiceEntry) -> str:
 
 def _endpoints(service: ServiceEntry) -> str:
     """Count endpoints: once where all families and ports agree, else each family, port, or both, for itself."""
-    if not any(counts.total for counts in service.counts):
-        return ""
     rows = [
         (counts.family, _port_label(port), format_counts(counts))
         for port in service.ports
@@ -86,8 +91,9 @@ def _endpoints(service: ServiceEntry) -> str:
     ] or [(counts.family, "", format_counts(counts)) for counts in service.counts]
     by_family = {(family, text) for family, _, text in rows}
     by_port = {(port, text) for _, port, text in rows}
-    if len({text for _, _, text in rows}) == 1:
-        return rows[0][2]
+    texts = {text for _, _, text in rows}
+    if len(texts) < 2:
+        return "".join(texts - {_NO_ENDPOINT})
     if len(by_family) == len({family for family, _ in by_family}):
         return "; ".join(dict.fromkeys(f"{family}: {text}" for family, _, text in rows))
     if len(by_port) == len({port for port, _ in by_port}):
@@ -107,18 +113,16 @@ def format_counts(counts: EndpointCounts) -> str:
         (counts.total - counts.ready - counts.not_ready, "terminating"),
     ]
     shown = [f"{number} {word}" for number, word in parts if number or (word == "ready" and counts.total)]
-    return ", ".join(shown) or "none"
+    return ", ".join(shown) or _NO_ENDPOINT
 
 
 def _addresses(service: ServiceEntry) -> str:
-    shown = list(dict.fromkeys(map(_address, _by_address(service.endpoints))))
+    by_address = {
+        (each.family, each.address): each for each in service.endpoints
+    }  # ports have their own column
+    shown = [_address(each) for each in by_address.values()]
     more = [f"{len(shown) - _MOST_ENDPOINTS} more"] if len(shown) > _MOST_ENDPOINTS else []
     return ",".join([*shown[:_MOST_ENDPOINTS], *more])
-
-
-def _by_address(endpoints: Iterable[EndpointEntry]) -> Iterable[EndpointEntry]:
-    """Return one endpoint an address: the ports have a column of their own."""
-    return {(each.family, each.address): each for each in endpoints}.values()
 
 
 def _address(endpoint: EndpointEntry) -> str:

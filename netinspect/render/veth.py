@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from netinspect.models.link import LinkAddress
-from netinspect.models.veth import HostLink, LinkMatch, NodeLinkOwner, PodAttachment, PodLink
+from netinspect.models.veth import (
+    Attachment,
+    HostLink,
+    LinkMatch,
+    NetnsHolder,
+    NodeLinkOwner,
+    PodAttachment,
+    PodLink,
+)
 from netinspect.render.table import Column
 
 
@@ -87,10 +95,19 @@ def remarks(pods: Iterable[PodAttachment]) -> Iterator[str]:
             yield f"pod {pod.key}: {note}"
         for match in pod.links:
             where = f"pod {pod.key}, {match.pod_link.ifname}"
+            if match.attachment is Attachment.PEER_ELSEWHERE:
+                yield f"{where}: peer not in the node's netns{_holder(match.peer_holder)}"
             if match.host_link is None and match.evidence:
                 yield f"{where}: {'; '.join(match.evidence)}"
             for note in match.notes:
                 yield f"{where}: {note}"
+
+
+def _holder(holder: NetnsHolder | None) -> str:
+    if holder is None:
+        return ""
+    whose = f"pod {holder.pod}'s" if holder.pod else f"that of PID {holder.pid} ({holder.command})"
+    return f" but in netns {holder.inode}, {whose}"
 
 
 def _host(row: Row) -> HostLink | None:

@@ -51,8 +51,7 @@ def list_services(
         services = tuple(client.list_objects(Service, path, label_selector=selector).items)
     is_part = bool(wanted or selector)
     slices = _list_slices(client, scope, services if is_part else None) if services else ()
-    entries = build_service_entries(services, slices)
-    return Report(kind=KIND, items=entries, notes=_point_at_warnings(entries))
+    return Report(kind=KIND, items=build_service_entries(services, slices))
 
 
 def parse_service_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -98,11 +97,3 @@ def _list_slices(
         selector = f"kubernetes.io/service-name in ({','.join(names)})"
     path = f"/apis/discovery.k8s.io/v1{scope}/endpointslices"
     return tuple(client.list_objects(EndpointSlice, path, label_selector=selector).items)
-
-
-def _point_at_warnings(entries: Sequence[ServiceEntry]) -> tuple[str, ...]:
-    odd = [f"{each.namespace}/{each.name}" for each in entries if each.warnings]
-    if not odd:
-        return ()
-    shown = ", ".join(odd[:5]) + (f" and {len(odd) - 5} more" if len(odd) > 5 else "")
-    return (f"there is something to know about {shown}: -o wide has it in the column WARNINGS",)

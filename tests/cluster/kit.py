@@ -59,7 +59,9 @@ class Cluster:
 
     def apply(self, *objects: dict[str, Any]) -> None:
         """Create or change objects."""
-        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.kubectl(
+            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )
 
     def netinspect(
         self, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None
@@ -72,7 +74,9 @@ class Cluster:
             env={**self.env, **(env or {})},
             timeout=180,
         )
-        return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+        return Ran(
+            done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        )
 
     def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
         """Start the plugin and return while it works, in a process group of its own."""

@@ -32,7 +32,10 @@ def test_the_command_sees_the_pods_links_and_addresses(cluster: Cluster, pod: st
     """The netns is the pod's: its address is there, in `ip` and in /sys."""
     address = cluster.get("pod", pod, "-n", cluster.namespace)["status"]["podIP"]
     assert f" {address}/" in cluster.netinspect(*run(cluster, pod, "ip", "addr")).ok().out
-    assert sorted(cluster.netinspect(*run(cluster, pod, "ls", "/sys/class/net")).ok().out.split()) == ["eth0", "lo"]
+    assert sorted(cluster.netinspect(*run(cluster, pod, "ls", "/sys/class/net")).ok().out.split()) == [
+        "eth0",
+        "lo",
+    ]
 
 
 @pytest.mark.parametrize("file", ["/etc/resolv.conf", "/etc/hosts"])
@@ -57,7 +60,9 @@ def test_the_exit_code_is_the_commands(cluster: Cluster, pod: str, code: int) ->
 def test_both_outputs_stay_apart_and_arguments_are_not_evaluated(cluster: Cluster, pod: str) -> None:
     """stdout and stderr come separately; quotes, blanks, newlines and dollars arrive as they are."""
     text = "a  b'\"$(id)`id`\n$HOME"
-    ran = cluster.netinspect(*run(cluster, pod, "sh", "-c", 'printf %s "$1"; printf err >&2', "sh", text)).ok()
+    ran = cluster.netinspect(
+        *run(cluster, pod, "sh", "-c", 'printf %s "$1"; printf err >&2', "sh", text)
+    ).ok()
     assert (ran.out, ran.err) == (text, "err")
 
 
@@ -77,7 +82,7 @@ def test_stdin_is_passed_byte_for_byte(cluster: Cluster, pod: str) -> None:
 
 def test_output_comes_back_byte_for_byte(cluster: Cluster, pod: str) -> None:
     """Random bytes, zeros and broken UTF-8 included, in an amount that no buffer holds."""
-    script = 'head -c 20000000 /dev/urandom | { tee /dev/fd/3 | sha256sum >&2; } 3>&1'
+    script = "head -c 20000000 /dev/urandom | { tee /dev/fd/3 | sha256sum >&2; } 3>&1"
     done = subprocess.run(
         ["kubectl", "netinspect", *run(cluster, pod, "sh", "-c", script)],
         stdin=subprocess.DEVNULL,
@@ -95,7 +100,11 @@ def test_a_terminal_is_given_with_tty(cluster: Cluster, pod: str) -> None:
     ours, theirs = pty.openpty()
     arguments = ["exec", "-it", "-n", cluster.namespace, pod, "--", "sh", "-c", "tty && stty size"]
     process = subprocess.Popen(
-        ["kubectl", "netinspect", *arguments], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=cluster.env
+        ["kubectl", "netinspect", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=cluster.env,
     )
     os.close(theirs)
     shown = b""
@@ -137,9 +146,7 @@ def test_a_pod_without_a_shell_is_entered_all_the_same(cluster: Cluster) -> None
     assert "svc.cluster.local" in ran.out
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [("hostnet", "hostNetwork"), ("done", "completed pod")]
-)
+@pytest.mark.parametrize(("name", "text"), [("hostnet", "hostNetwork"), ("done", "completed pod")])
 def test_pods_without_a_netns_of_their_own_are_refused_with_the_reason(
     cluster: Cluster, name: str, text: str
 ) -> None:

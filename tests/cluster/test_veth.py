@@ -88,7 +88,9 @@ def test_a_peer_that_was_moved_into_another_pod_is_not_in_the_nodes_netns(cluste
         cluster.kubectl(
             "wait", "-n", cluster.namespace, "--for=condition=Ready", f"pod/{name}", "--timeout=60s"
         )
-    nodes = {cluster.get("pod", each, "-n", cluster.namespace)["spec"]["nodeName"] for each in ("victim", "holder")}
+    nodes = {
+        cluster.get("pod", each, "-n", cluster.namespace)["spec"]["nodeName"] for each in ("victim", "holder")
+    }
     assert len(nodes) == 1, "both are bound to one node"
     node = nodes.pop()
     before = host_links(cluster.netinspect("veth", "victim", "holder", "-n", cluster.namespace, "-o", "json"))
@@ -97,7 +99,9 @@ def test_a_peer_that_was_moved_into_another_pod_is_not_in_the_nodes_netns(cluste
     index = cluster.on_node(node, "cat", f"/sys/class/net/{link}/ifindex").strip()
     cluster.on_node(node, "ip", "link", "set", link, "netns", pid)
     # Another link of the node takes the number that the pod's end still names.
-    cluster.on_node(node, "ip", "link", "add", "collide", "index", index, "type", "veth", "peer", "name", "collide-p")
+    cluster.on_node(
+        node, "ip", "link", "add", "collide", "index", index, "type", "veth", "peer", "name", "collide-p"
+    )
     try:
         ran = cluster.netinspect("veth", "victim", "-n", cluster.namespace, "-o", "json").ok()
         (match,) = ran.json["items"][0]["links"]
@@ -186,7 +190,12 @@ def deployment(cluster: Cluster, name: str = "spread") -> str:
     meta = {"name": name, "namespace": cluster.namespace}
     cluster.apply(
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": labels, "ports": [{"port": 80}]}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"selector": labels, "ports": [{"port": 80}]},
+        },
     )
     cluster.kubectl("rollout", "status", "-n", cluster.namespace, f"deploy/{name}", "--timeout=90s")
     return name

@@ -95,6 +95,12 @@ class World:
         for port in ports:
             self.node.ip(f"link set {port} master {name}")
 
+    def end(self, pid: int) -> None:
+        """End one process; a namespace that nothing else holds goes with it."""
+        holder = next(holder for holder in self._holders if holder.pid == pid)
+        holder.kill()
+        holder.wait()
+
     def close(self) -> None:
         """End the holders; the kernel takes the namespaces and their links away."""
         for process in self._holders:
