@@ -7,7 +7,7 @@ kube-proxy's rule. Source: kubernetes v1.36, pkg/proxy/endpointslicecache.go add
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -26,7 +26,6 @@ K = TypeVar("K", bound=Hashable)
 
 _CONTROLLER = "endpointslice-controller.k8s.io"
 _MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
-_NO_PORT = EndpointPort(protocol="", port=None)
 
 
 def build_service_entries(
@@ -117,7 +116,7 @@ def _read_slice(slice_: EndpointSlice) -> Iterator[EndpointEntry]:
     for endpoint in slice_.endpoints:
         if not endpoint.addresses:
             continue  # the API allows none such; kube-proxy skips it
-        for port in slice_.ports or (_NO_PORT,):
+        for port in slice_.ports or (EndpointPort(protocol=""),):
             yield EndpointEntry(
                 address=_canonical(endpoint.addresses[0]),
                 family=slice_.address_type,
@@ -198,7 +197,7 @@ def _find_oddities(entry: ServiceEntry, slices: Sequence[EndpointSlice]) -> Iter
 def _why_empty(entry: ServiceEntry, slices: Sequence[EndpointSlice]) -> str:
     if not entry.selector:
         return f"the service has no selector, and {'no endpoint in its slices' if slices else 'no EndpointSlice'}"
-    selector = format_selector(entry.selector)
+    selector = ",".join(f"{key}={value}" for key, value in entry.selector.items())
     if not slices:
         return f"the service has no EndpointSlice: no controller has made one for its selector {selector}"
     if all(each.metadata.labels.get(_MANAGED_BY) == _CONTROLLER for each in slices):
@@ -209,11 +208,6 @@ def _why_empty(entry: ServiceEntry, slices: Sequence[EndpointSlice]) -> str:
     return f"there is no endpoint in the slices of the service (selector {selector})"
 
 
-def format_selector(selector: Mapping[str, str]) -> str:
-    """Write a service's selector as kubectl does."""
-    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-
-
 def _unready(entry: ServiceEntry) -> Iterator[str]:
     for counts in entry.counts:
         if counts.total and not counts.ready:
@@ -222,7 +216,7 @@ def _unready(entry: ServiceEntry) -> Iterator[str]:
     for port in entry.ports:
         for counts in port.endpoints:
             if counts.family in usable and counts.total and not counts.ready:
-                yield _none_ready(counts, f" of port {format_port(port)}")
+                yield _none_ready(counts, f" of port {_format_port(port)}")
 
 
 def _none_ready(counts: EndpointCounts, of_port: str) -> str:
@@ -241,7 +235,7 @@ def _fallback(entry: ServiceEntry, family: str) -> str:
     return f"; traffic goes to {len(last)} that still serve while they terminate" if last else ""
 
 
-def format_port(port: PortEntry) -> str:
+def _format_port(port: PortEntry) -> str:
     """Write a service's port with its name, as far as it has one."""
     number = f"{port.port}/{port.protocol}"
     return f"{port.name} ({number})" if port.name else number
@@ -266,7 +260,7 @@ def _unmatched_ports(entry: ServiceEntry) -> Iterator[str]:
             if entry.selector and isinstance(port.target_port, str)
             else f'no slice has a port named "{port.name}" with protocol {port.protocol}'
         )
-        yield f"port {format_port(port)} leads to no endpoint: {why}"
+        yield f"port {_format_port(port)} leads to no endpoint: {why}"
 
 
 def _odd_slices(entry: ServiceEntry, slices: Iterable[EndpointSlice]) -> Iterator[str]:

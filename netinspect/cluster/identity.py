@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -59,3 +60,23 @@ def may(client: ClusterClient, verb: str, resource: str, namespace: str, *, subr
     }
     answer = client.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", encode_json(body))
     return parse_object(_Review, answer).status.allowed
+
+
+def explain_exec_refusal(client: ClusterClient, error: ClusterError, namespace: str) -> ClusterError:
+    """Name the verb for which an exec was refused.
+
+    Kubernetes 1.35 and later ask for `create` on pods/exec as well as `get`, and refuse a missing `create` with an
+    empty reason (pkg/registry/core/pod/rest/subresources.go). What the server says of itself is left as it is.
+    """
+    if error.status != HTTPStatus.FORBIDDEN or "cannot " in error.message:
+        return error
+    for verb in ("create", "get"):
+        if not may(client, verb, "pods", namespace, subresource="exec"):
+            text = (
+                f'User "{get_user(client)}" cannot {verb} resource "pods/exec" in API group "" '
+                f'in the namespace "{namespace}"'
+            )
+            return ClusterError(
+                f"{error.message.rstrip(': ')}: {text}", status=error.status, reason=error.reason
+            )
+    return error

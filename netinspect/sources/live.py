@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from netinspect.cluster.access import Handle, NodeAccess
+from netinspect.cluster.identity import explain_exec_refusal
 from netinspect.errors import ClusterError, CommandError, TargetError
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.debug_pod import Privilege, Transport
@@ -80,15 +81,21 @@ class ExecNode:
     def exec(self, argv: tuple[str, ...], *, stdin: bool, tty: bool = False) -> ExecStream:
         """Run a command in the pod that is the way onto the node, as it is."""
         handle = self.handle
-        return self.client.exec(
-            handle.namespace,
-            handle.name,
-            handle.container,
-            argv,
-            stdin=stdin,
-            tty=tty,
-            deadline=self.deadline,
-        )
+        try:
+            return self.client.exec(
+                handle.namespace,
+                handle.name,
+                handle.container,
+                argv,
+                stdin=stdin,
+                tty=tty,
+                deadline=self.deadline,
+            )
+        except ClusterError as error:
+            explained = explain_exec_refusal(self.client, error, handle.namespace)
+            if explained is error:
+                raise
+            raise explained from error
 
     def _run_each(self, plan: Plan, refusal: ExecStatus) -> NodeAnswer:
         """Ask a pod without a shell for what it can tell: the node's probes, one exec each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from netinspect.analyze.services import build_service_entries
 from netinspect.errors import UsageError
@@ -46,7 +47,7 @@ def list_services(
     scope = "" if all_namespaces else f"/namespaces/{namespace or client.namespace}"
     path = f"/api/v1{scope}/services"
     if wanted:
-        services = tuple(client.get_object(Service, f"{path}/{name}") for name in wanted)
+        services = tuple(client.get_object(Service, f"{path}/{quote(name, safe='')}") for name in wanted)
     else:
         services = tuple(client.list_objects(Service, path, label_selector=selector).items)
     is_part = bool(wanted or selector)

@@ -1,0 +1,79 @@
+"""Reading leaves the node as it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cluster.kit import Cluster
+from tests.cluster.test_veth import simple_pod
+
+pytestmark = pytest.mark.cluster
+
+# What moves by itself: counters, timers of addresses, and the links of pods that others start.
+_MOVING = ("valid_life_time", "preferred_life_time", "stats", "stats64")
+
+
+def state_of(cluster: Cluster, node: str) -> dict[str, Any]:
+    """Return the node's tables, rules, sysctls, links, addresses, routes and modules, without what always moves."""
+
+    def run(*command: str) -> str:
+        return cluster.on_node(node, *command)
+
+    links = json.loads(run("ip", "-j", "-d", "addr"))
+    return {
+        "links": without(links, _MOVING),
+        "routes": run("ip", "route", "show", "table", "all"),
+        "routes6": run("ip", "-6", "route", "show", "table", "all").replace("expires", ""),
+        "rules": run("ip", "rule"),
+        "nft": run("nft", "--stateless", "list", "ruleset"),
+        "legacy tables": run(
+            "sh", "-c", "cat /proc/net/ip_tables_names /proc/net/ip6_tables_names 2>/dev/null || :"
+        ),
+        "modules": run("sh", "-c", "cat /proc/modules 2>/dev/null || :"),
+        "sysctls": run("sh", "-c", "sysctl -a 2>/dev/null | grep '^net' | grep -v nf_conntrack_count || :"),
+        "pins": run("sh", "-c", "ls /run/netns 2>/dev/null || :"),
+    }
+
+
+def without(value: Any, keys: tuple[str, ...]) -> Any:
+    """Drop keys at any depth."""
+    if isinstance(value, dict):
+        return {
+            key: without(each, keys)
+            for key, each in value.items()
+            if key not in keys and not key.endswith("_timer")
+        }
+    return [without(each, keys) for each in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("pods", "-A"),
+        ("services", "-A"),
+        ("netns", "still"),
+        ("veth", "still"),
+        ("veth", "--node", "NODE"),
+        ("exec", "still", "--", "ip", "addr"),
+        ("veth", "still", "--transport", "logs"),
+    ],
+    ids=" ".join,
+)
+def test_the_node_is_the_same_before_and_after(cluster: Cluster, command: tuple[str, ...]) -> None:
+    """Rules, tables present, sysctls, links, addresses, routes and modules are equal."""
+    cluster.apply(simple_pod(cluster, "still"))
+    cluster.kubectl("wait", "-n", cluster.namespace, "--for=condition=Ready", "pod/still", "--timeout=60s")
+    node = cluster.get("pod", "still", "-n", cluster.namespace)["spec"]["nodeName"]
+    # A new pod's link-local address is tentative for a second (duplicate address detection).
+    cluster.until(lambda: not cluster.on_node(node, "ip", "-6", "addr", "show", "tentative").strip())
+    arguments = [word.replace("NODE", node) for word in command]
+    if "still" in command:
+        arguments[1:1] = ["-n", cluster.namespace]
+    before = state_of(cluster, node)
+    cluster.netinspect(*arguments).ok()
+    after = state_of(cluster, node)
+    for part, value in before.items():
+        assert after[part] == value, part
