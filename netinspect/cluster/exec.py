@@ -7,7 +7,6 @@ channel is closed". Only the Status says how the program ended; a stream without
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import deque
@@ -167,8 +166,7 @@ class ExecStream:
 
     def close(self) -> None:
         """Close the connection. A program that still runs is left to the container runtime."""
-        with contextlib.suppress(OSError):
-            self._post(CLOSE, _CLOSE_NORMAL)
+        self._post(CLOSE, _CLOSE_NORMAL)
         self._wire.close()
 
     def __enter__(self) -> ExecStream:
@@ -246,9 +244,12 @@ class ExecStream:
         self._flush()
 
     def _flush(self) -> None:
+        """Send what can be sent. A failure is left to the reader to meet: what came before it is still to be read."""
         if self._outbox and self._send_lock.acquire(blocking=False):
             try:
                 self._send_some()
+            except OSError:
+                self._outbox.clear()
             finally:
                 self._send_lock.release()
 

@@ -123,5 +123,4 @@ def _is_sibling(path: str) -> bool:
 
     `/../cri-containerd-X.scope`: one level up is our own pod. Further up could be anything that runs containers.
     """
-    components = path.split("/")
-    return components[1] == ".." and len(components) > 2 and _CONTAINER.fullmatch(components[2]) is not None
+    return path.startswith("/../") and _CONTAINER.fullmatch(path.split("/")[2]) is not None

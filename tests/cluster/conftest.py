@@ -25,11 +25,9 @@ NAMESPACE = "netinspect-test"
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """Give the cluster, with a namespace of the tests' own and a pod on each node to look from."""
-    kubeconfig = os.environ.get("KUBECONFIG") or _bench_kubeconfig()
-    if kubeconfig is None:
+    kit = cluster_from_environment(NAMESPACE)
+    if kit is None:
         pytest.skip("no cluster: set KUBECONFIG, or run `make cluster-up`", allow_module_level=True)
-    image = os.environ.get("NETINSPECT_TEST_IMAGE", BENCH_IMAGE)
-    kit = Cluster(kubeconfig, image, NAMESPACE, _path())
     kit.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait")
     kit.kubectl("create", "namespace", NAMESPACE)
     kit.start_observers()
@@ -46,6 +44,15 @@ def _no_debug_pod_left(request: pytest.FixtureRequest) -> Iterator[None]:
     for namespace, name in left:
         kit.kubectl("delete", "pod", "--now", "-n", namespace, name)
     assert left == []
+
+
+def cluster_from_environment(namespace: str) -> Cluster | None:
+    """Return the cluster that is meant, or None where there is none."""
+    kubeconfig = os.environ.get("KUBECONFIG") or _bench_kubeconfig()
+    if kubeconfig is None:
+        return None
+    image = os.environ.get("NETINSPECT_TEST_IMAGE", BENCH_IMAGE)
+    return Cluster(kubeconfig, image, namespace, _path())
 
 
 def _bench_kubeconfig() -> str | None:

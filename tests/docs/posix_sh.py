@@ -1,13 +1,16 @@
 """Reads a POSIX shell script as the simple commands that it is made of, for tests of what a script may do.
 
 It knows as much of the grammar (POSIX.1-2017, Shell & Utilities, 2) as the scripts of `netinspect/probes` use:
-quotes, here-documents, command and parameter substitutions, groups, functions, `case`. What it takes for a command that
-is none shows as an unknown name, so a mistake here makes a test fail and never pass.
+quotes, here-documents, command and parameter substitutions, groups, subshells, functions, `case`. What it does not
+know (backquotes, arrays, `<<-`) is an error, and what it takes for a command that is none shows as an unknown name: a
+mistake here makes a test fail, not pass.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _BEFORE_A_COMMAND = frozenset(("if", "then", "else", "elif", "while", "until", "do", "!", "{"))
@@ -50,8 +53,28 @@ class Script:
 
     @property
     def names(self) -> set[str]:
-        """The names of all commands that are no functions of the script."""
-        return {each.name for each in self.commands if each.name} - self.functions
+        """The names of all commands but the script's own functions; what `exec`, `timeout` and the like run counts."""
+        called = (name for each in self.commands for name in called_by(each.words))
+        return {name for name in called if name} - self.functions
+
+
+def called_by(words: tuple[str, ...]) -> Iterator[str]:
+    """Yield a command's name and, where it runs another one that its arguments name, that one's, and so on."""
+    while words:
+        yield words[0]
+        words = _operand_of(words)
+
+
+def _operand_of(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command that a command runs; `set --` keeps one to be run later."""
+    name, arguments = words[0], words[1:]
+    if name in ("nsenter", "set") and "--" in arguments:
+        return arguments[arguments.index("--") + 1 :]
+    if name == "timeout":
+        return arguments[3:] if arguments[:1] == ("-k",) else arguments[1:]
+    if name in ("command", "exec", "unshare"):
+        return tuple(itertools.dropwhile(lambda word: word.startswith("-"), arguments))
+    return ()
 
 
 def read_script(text: str) -> Script:
@@ -83,10 +106,13 @@ class _Reader:
             elif match := re.match(r"\(\)", rest):
                 self._script.functions.add(words.pop())
                 self._at += match.end()
-            elif rest[0] == ")":  # what stood before it was the pattern of a `case`
+            elif rest[0] == "(" and not words:
+                self._at += 1
+                self.read_list(until=")")
+            elif rest[0] == ")":  # nothing opened it: what stood before it was the pattern of a `case`
                 words.clear()
                 self._at += 1
-            elif match := re.match(r"&&|\|\||;;|[;&|(\n]", rest):
+            elif match := re.match(r"&&|\|\||;;|[;&|\n]", rest):
                 self._finish(words, redirections)
                 self._at += match.end()
                 if match.group() == "\n":
@@ -137,6 +163,7 @@ class _Reader:
     def _read_piece(self) -> str:
         start = self._at
         character = self._text[start]
+        assert character != "`", "backquotes are not understood"
         if character == "'":
             end = self._text.index("'", start + 1)
             self._at = end + 1
@@ -157,6 +184,7 @@ class _Reader:
         """Read text in which only expansions count, up to the closing quote or the end of the text."""
         text = ""
         while self._at < len(self._text) and self._text[self._at] != until:
+            assert self._text[self._at] != "`", "backquotes are not understood"
             if self._text[self._at] == "$":
                 text += self._read_expansion()
             elif self._text[self._at] == "\\":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -111,7 +111,9 @@ class Exchange(BaseHTTPRequestHandler):
 
     def hang_up(self) -> None:
         self.close_connection = True
-        # The descriptor itself: http.server's files hold the socket open otherwise.
+        # A thread that still reads would keep the socket alive; and so would http.server's files.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.connection, socket.SHUT_RD)
         socket.close(self.connection.detach())
 
     def sleep(self, seconds: float) -> None:
@@ -142,6 +144,3 @@ def _common_name(connection: Any) -> str:
     names = (value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName")
     return next(names, "")
 
-
-def monotonic() -> float:
-    return time.monotonic()

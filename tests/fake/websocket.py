@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import select
+import ssl
 import struct
 import threading
 from collections.abc import Sequence
@@ -12,6 +14,9 @@ from typing import Any
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+
+_NOT_NOW = (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError)
 
 
 class Cut(Exception):  # noqa: N818 - an order, not an error
@@ -37,8 +42,12 @@ class ServerSocket:
 
     def __init__(self, exchange: Any, cut_after: int | None) -> None:
         self._exchange = exchange
+        self._connection = exchange.connection
         self._left = cut_after
-        self._lock = threading.Lock()
+        self._buffer = b""
+        self._send_lock = threading.Lock()
+        # OpenSSL takes one call at a time, and one thread reads while others write.
+        self._tls_lock = threading.Lock()
         self.pings = 0
         self.answers_pings = True
 
@@ -50,17 +59,18 @@ class ServerSocket:
         self._exchange.send_header("Sec-WebSocket-Accept", digest)
         self._exchange.send_header("Sec-WebSocket-Protocol", protocol)
         self._exchange.end_headers()
+        self._connection.settimeout(0)
 
     def send(self, payload: bytes, opcode: int = BINARY, *, is_final: bool = True) -> None:
         self.send_raw(encode_frame(payload, opcode, is_final=is_final))
 
     def send_raw(self, data: bytes) -> None:
-        with self._lock:
+        with self._send_lock:
             if self._left is not None and len(data) > self._left:
-                self._exchange.wfile.write(data[: self._left])
+                self._write(data[: self._left])
                 self._left = 0
                 raise Cut
-            self._exchange.wfile.write(data)
+            self._write(data)
             if self._left is not None:
                 self._left -= len(data)
 
@@ -86,12 +96,35 @@ class ServerSocket:
             elif opcode != PONG:
                 return data
 
+    def _write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                with self._tls_lock:
+                    view = view[self._connection.send(view) :]
+            except _NOT_NOW:
+                self._wait(select.POLLOUT)
+
     def _read(self, size: int) -> bytes | None:
-        try:
-            data: bytes = self._exchange.rfile.read(size)
-        except (OSError, ValueError):
-            return None
-        return data if len(data) == size else None
+        while len(self._buffer) < size:
+            try:
+                with self._tls_lock:
+                    data = self._connection.recv(65536)
+            except _NOT_NOW:
+                self._wait(select.POLLIN)
+                continue
+            except (OSError, ValueError):
+                return None
+            if not data:
+                return None
+            self._buffer += data
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
+
+    def _wait(self, what: int) -> None:
+        poller = select.poll()
+        poller.register(self._connection, what)
+        poller.poll(100)
 
 
 def _unmask(payload: bytes, mask: bytes) -> bytes:

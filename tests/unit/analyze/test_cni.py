@@ -93,7 +93,7 @@ def test_suggests_by_name_and_master(link: HostLink, family: str) -> None:
     assert (found.family, found.verified) == (family, False)
 
 
-@pytest.mark.parametrize("link", [host("myveth"), host("veth0", master="br7"), host("vethxyz")])
+@pytest.mark.parametrize("link", [host("myveth"), host("veth0", master="br7"), host("vethxyz"), host("5f0")])
 def test_suggests_nothing_for_a_name_of_no_plugin(link: HostLink) -> None:
-    """A name that anybody could have given says nothing."""
-    assert suggest_cni(link, "demo", "web-1", []) is None
+    """A name that anybody could have given says nothing, nor does one that is shorter than a plugin's."""
+    assert suggest_cni(link, "demo", "web-1", [SANDBOX]) is None

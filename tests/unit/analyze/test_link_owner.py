@@ -94,7 +94,8 @@ def test_names_the_pods_between_which_it_is_not_decided() -> None:
     """Two pods claim the link with the same numbers: both are named, neither as the owner."""
     rival = reading(pod("rival"), 503, [link("eth0", 2, peer=43, nsid=4, ips=["10.0.0.3/24"])])
     on = node(HOST_LINKS, Unavailable(Reason.TOOL_MISSING, "lsns: not found"))
-    found = owner("veth1", on, ONE, rival)
+    unnamed = reading(pod("unnamed"), 504, [link("eth0", 2, ips=["10.0.0.4/24"])])
+    found = owner("veth1", on, ONE, rival, unnamed)
     assert found.pods == ()
     assert "demo/one, demo/rival: not decided" in found.reason
 

@@ -163,8 +163,10 @@ def test_a_running_process_outweighs_a_phase() -> None:
         (pod(phase="Pending", node=""), Reason.NOT_APPLICABLE, "not bound to a node"),
         (pod(phase="Pending"), Reason.NOT_FOUND, "not started yet"),
         (pod(containers=["app"]), Reason.NOT_FOUND, "no process on the node belongs to the pod"),
+        (pod(), Reason.NOT_FOUND, "no process on the node belongs to the pod"),
+        (pod(phase="Pending", containers=["init"]), Reason.NOT_FOUND, "no process on the node belongs"),
     ],
-    ids=["completed", "unscheduled", "not started", "no process"],
+    ids=["completed", "unscheduled", "not started", "no process", "no container", "lost while starting"],
 )
 def test_says_why_there_is_none(of: Pod, reason: Reason, words: str) -> None:
     """Each ordinary reason for a pod without a netns has its own words."""

@@ -82,7 +82,7 @@ def test_endpoints_of_ipv6_slices_are_counted_with_their_pods() -> None:
     ],
 )
 def test_conditions_that_are_not_set_have_the_apis_meaning(
-    conditions: dict[str, bool | None], expected: tuple[bool, bool, bool]
+    conditions: dict[str, Any], expected: tuple[bool, bool, bool]
 ) -> None:
     """Unknown ready means ready, unknown serving means as ready, unknown terminating means no."""
     (merged,) = merge_endpoints([make_slice([endpoint("fd00::7", **conditions)])])

@@ -312,8 +312,10 @@ def test_a_pod_with_host_network_has_no_link_of_its_own() -> None:
         (pod(phase="Pending"), Attachment.NOT_STARTED),
         (pod(phase="Pending", node=""), Attachment.NOT_STARTED),
         (pod(containers=["app"]), Attachment.UNKNOWN),
+        (pod(), Attachment.UNKNOWN),
+        (pod(phase="Pending", containers=["init"]), Attachment.UNKNOWN),
     ],
-    ids=["succeeded", "failed", "not started", "unscheduled", "lost"],
+    ids=["succeeded", "failed", "not started", "unscheduled", "lost", "no container", "lost while starting"],
 )
 def test_a_pod_without_netns_is_called_by_its_reason(of: object, attachment: Attachment) -> None:
     """Ended, not started and not found are three different answers, each with the reason that was given."""
@@ -354,12 +356,23 @@ def test_takes_links_that_bear_addresses_only() -> None:
 
 def test_the_primary_address_decides_how_a_pod_is_joined() -> None:
     """A second network may stand first; the pod is joined by the link that bears its first address."""
-    second = link("net0", 2, "macvlan", peer=7, nsid=0, ips=["192.0.2.5/24"])
+    second = link("net0", 2, "macvlan", peer=7, nsid=0, ips=["192.0.2.5/24", "fd00::5/64"])
     first = link("eth0", 3, peer=43, nsid=0, ips=["10.244.1.5/24"])
     host = [link("veth1", 43, peer=3, nsid=0), link("ens5", 7, None)]
-    attached = only(node(host, ALL_ROWS), reading(pod(ips=["10.244.1.5"]), 501, [second, first]))
+    attached = only(node(host, ALL_ROWS), reading(pod(ips=["10.244.1.5", "fd00::5"]), 501, [second, first]))
     assert [match.attachment for match in attached.links] == [Attachment.MACVLAN, Attachment.VETH]
     assert attached.attachment is Attachment.VETH
+
+
+def test_suggests_the_plugin_of_a_pair_only() -> None:
+    """The node end of a pair is a plugin's work; a parent is the node's own link. The sandbox's id is looked at."""
+    pair = link("eth0", 2, peer=43, nsid=0, ips=["10.244.1.5/24"])
+    child = link("net1", 3, "macvlan", peer=7, nsid=0, ips=["192.0.2.5/24"])
+    links = [link("0123456789abcde", 43, peer=2, nsid=0), link("veth0a1b2c3d", 7, master="cni0")]
+    sandbox = PodProcess(10, "0123456789abcdef" * 4, 501, "pause")
+    attached = only(node(links, ALL_ROWS), reading(pod(), 501, [pair, child], processes=[sandbox]))
+    first, second = attached.links
+    assert (first.cni.family if first.cni else None, second.cni) == ("OVN-Kubernetes", None)
 
 
 def test_an_ipv6_pod_is_matched_as_any_other() -> None:

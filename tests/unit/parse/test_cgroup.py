@@ -109,6 +109,20 @@ def test_needs_no_uid_beside_a_known_id() -> None:
     assert parse_proc_cgroup(7, path, {CONTAINER}) == ProcessCgroup(7, None, CONTAINER, "docker")
 
 
+@pytest.mark.parametrize(
+    ("path", "runtime"),
+    [
+        (f"/../{CONTAINER}", None),
+        (f"/../docker-{CONTAINER}.scope/init.scope", "docker"),
+        (f"/../../../machine.slice/crio-{CONTAINER}.scope", "crio"),
+        (f"/cri-containerd-{CONTAINER}.scope", "cri-containerd"),
+    ],
+)
+def test_needs_no_uid_beside_a_container_that_must_be_a_pods(path: str, runtime: str | None) -> None:
+    """The container next to our own in a private cgroup namespace, and those of runtimes that serve pods only."""
+    assert parse_proc_cgroup(7, f"0::{path}") == ProcessCgroup(7, None, CONTAINER, runtime)
+
+
 def test_takes_the_line_that_tells_most() -> None:
     """On a hybrid node one hierarchy can name the pod alone, and another the container too."""
     text = f"4:memory:/kubepods/pod{POD}\n3:pids:/kubepods/pod{POD}/{CONTAINER}\n0::/../{CONTAINER}\n"
@@ -122,6 +136,8 @@ def test_takes_the_line_that_tells_most() -> None:
         f"/kubepods/pod{POD[:-1]}/{CONTAINER}",
         "/kubepods/pod47c7da73-f486_45b6-b7ab-1bcf1bd63978/x",
         f"/machine.slice/{CONTAINER}",
+        f"/../../{CONTAINER}",
+        "/..",
         "/",
     ],
 )

@@ -62,7 +62,7 @@ def test_what_a_pod_does_not_have_is_empty() -> None:
 
 def test_the_namespace_is_the_first_column_where_several_are_listed() -> None:
     """And is left out where there is only one, as kubectl does."""
-    assert list(row(POD, with_namespace=True))[0] == "NAMESPACE"
+    assert next(iter(row(POD, with_namespace=True))) == "NAMESPACE"
     assert "NAMESPACE" not in row(POD)
 
 

@@ -41,7 +41,9 @@ def test_formats_for_people_have_a_line_an_item(output: OutputFormat, expected: 
 
 def test_json_holds_the_whole_report() -> None:
     """Gaps included, so that a program can tell "none" from "not read"."""
-    report = Report(kind="OwnerList", items=(), gaps=(Gap("node/a", "links", Reason.TIMED_OUT, "10 s"),))
+    report: Report[Owner] = Report(
+        kind="OwnerList", items=(), gaps=(Gap("node/a", "links", Reason.TIMED_OUT, "10 s"),)
+    )
     parsed = json.loads(render_report(report, COLUMNS, name_of, OutputFormat.JSON))
     assert parsed["gaps"] == [{"subject": "node/a", "fact": "links", "reason": "timed-out", "detail": "10 s"}]
 

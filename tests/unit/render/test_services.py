@@ -95,7 +95,7 @@ def test_a_row_has_the_addresses_of_both_families_and_the_endpoints() -> None:
 
 def test_the_namespace_is_the_first_column_where_several_are_listed() -> None:
     """And is left out where there is only one, as kubectl does."""
-    assert list(row(with_namespace=True))[0] == "NAMESPACE"
+    assert next(iter(row(with_namespace=True))) == "NAMESPACE"
     assert "NAMESPACE" not in row()
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: medians side by side in one run, as ratios. By hand (`make bench`), never as a timed test."""
