@@ -98,7 +98,8 @@ def pairs(cluster: Cluster) -> list[Pair]:
 
 def row(pair: Pair) -> str:
     """Run one pair and return its line of the table."""
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for turn in range(pair.rounds + 1):
         for command, seconds in ((pair.ours, ours), (pair.theirs, theirs)):
             begin = time.perf_counter()

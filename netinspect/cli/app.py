@@ -25,8 +25,13 @@ Use "kubectl netinspect COMMAND --help" for a command, and "kubectl netinspect o
 """
 
 
-def build_app() -> typer.Typer:
-    """Return the application. Plain help: rich would cost half of the time that `--help` takes."""
+def build_app(only: str = "") -> typer.Typer:
+    """Return the application. Plain help: rich would cost half of the time that `--help` takes.
+
+    Args:
+        only: the name of the one command that is going to run, which saves building the others; a name that is
+            no command's, and "", give all.
+    """
     app = typer.Typer(
         help=_HELP,
         rich_markup_mode=None,
@@ -36,7 +41,8 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback(help=_HELP)(_main)
-    for function, name, short_help in _COMMANDS:
+    chosen = [each for each in _COMMANDS if each[1] == only] or _COMMANDS
+    for function, name, short_help in chosen:
         app.command(name, help=format_help(function.__doc__ or ""), short_help=short_help)(expand(function))
     return app
 

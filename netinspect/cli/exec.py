@@ -59,7 +59,7 @@ def exec_(
         print_dry_run(client, debug_pod, (node,), Privilege.SYSADMIN)
     with (
         open_live(client, debug_pod, default_timeout_s=_LIFETIME_S) as live,
-        live.nodes.open(node, Privilege.SYSADMIN) as source,
+        live.nodes.open_exec(node, Privilege.SYSADMIN) as source,
     ):
         live.notify(node, "")
         code = _run(source, target, tuple(command), stdin=stdin, tty=tty)

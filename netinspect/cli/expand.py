@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, get_type_hints
 
 
@@ -39,7 +39,9 @@ def expand(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+@cache
 def _parameters_of(group: type[Any]) -> list[inspect.Parameter]:
+    """Read a group once: evaluating its annotations is what the start of the program would be spent on."""
     hints = get_type_hints(group, include_extras=True)
     return [
         inspect.Parameter(

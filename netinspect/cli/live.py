@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags
@@ -12,10 +11,13 @@ from netinspect.cli.run import connect, open_live, read_debug_pod_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from netinspect.cluster.client import ClusterClient
+    from netinspect.models.debug_pod import Privilege
     from netinspect.models.kubernetes import Pod
     from netinspect.probes.plan import Plan
+    from netinspect.sources.interface import NodeSource
     from netinspect.usecases.readings import Readings
 
 
@@ -67,15 +69,16 @@ def read_pods_live(
     if not names:
         return read_pods(pods, _no_node, build_plan, lambda: None), ()
     check_node_count(len(names), yes=yes)
-    if len(names) > 1:
+    if len(names) > 1 and not options.via:
         _say(f"starting debug pods on {len(names)} nodes, {min(AT_A_TIME, len(names))} at a time")
     with open_live(client, flags) as live:
         readings: Readings = read_pods(pods, live.nodes.open, build_plan, live.deadline.cancel, privilege)
-    return readings, (f"read with privilege {privilege.value} on {', '.join(names)}",)
+    how = f"through pod {options.via}" if options.via else f"with privilege {privilege.value}"
+    return readings, (f"read {how} on {', '.join(names)}",)
 
 
 def print_dry_run(
-    client: ClusterClient, flags: DebugPodFlags, nodes: tuple[str, ...], privilege: object
+    client: ClusterClient, flags: DebugPodFlags, nodes: tuple[str, ...], privilege: Privilege
 ) -> None:
     """Print the manifests of the debug pods that would be created, and end the command."""
     from typer import Exit
@@ -83,11 +86,9 @@ def print_dry_run(
     from netinspect.cluster.access import design_debug_pod
     from netinspect.cluster.debug_pod import build_debug_pod
     from netinspect.cluster.identity import get_user
-    from netinspect.models.debug_pod import Privilege
     from netinspect.render.structured import render_yaml
 
     options = read_debug_pod_options(flags, client.context.own_namespace)
-    assert isinstance(privilege, Privilege)
     user = get_user(client)
     pods = [
         design_debug_pod(options, node, privilege, user=user, run_id="dry-run", lifetime_s=options.timeout_s)
@@ -99,10 +100,8 @@ def print_dry_run(
     raise Exit(0)
 
 
-@contextmanager
-def _no_node(node: str, privilege: object) -> Iterator[object]:  # type: ignore[misc]
-    raise AssertionError(f"node {node} needs no way in")
-    yield
+def _no_node(node: str, privilege: Privilege) -> AbstractContextManager[NodeSource]:
+    raise AssertionError(f"node {node} needs no way in for {privilege}")
 
 
 def _say(text: str) -> None:

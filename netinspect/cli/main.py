@@ -22,7 +22,8 @@ def run(arguments: list[str]) -> int:
     from netinspect.cli.app import build_app
 
     try:
-        code = build_app()(args=arguments, prog_name=PROGRAM, standalone_mode=True)
+        app = build_app(only=arguments[0] if arguments else "")
+        code = app(args=arguments, prog_name=PROGRAM, standalone_mode=True)
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as exit_:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,6 +98,7 @@ def open_live(
     from netinspect.cluster.deadline import Deadline
     from netinspect.sources.live import LiveNodes
 
+    threading.Thread(target=_preload, daemon=True).start()
     options = read_debug_pod_options(flags, client.context.own_namespace, default_timeout_s)
     deadline = Deadline.after(options.timeout_s)
     progress = Progress()
@@ -106,6 +109,12 @@ def open_live(
             progress.warn(f"deleted debug pods of yours that were past their time: {', '.join(swept)}")
         nodes = LiveNodes(client, access, deadline)
         yield Live(client, nodes, deadline, progress.notify, progress.warn)
+
+
+def _preload() -> None:
+    """Import what comes after the trip to the node while the trip is under way: it is mostly waiting."""
+    for name in ("netinspect.usecases.veth", "netinspect.render.report", "tabulate"):
+        importlib.import_module(name)
 
 
 def read_debug_pod_options(

@@ -1,14 +1,17 @@
 """Credentials: what `kubernetes.config` makes of the user entry, held so that no private key stays on disk.
 
 The library writes `client-key-data` and the keys of exec plugins to temporary files and removes them in an `atexit`
-handler, which no signal runs. Here it is given a private folder, the TLS context is built at once, and the
-folder is gone before the first request leaves.
+handler, which no signal runs. Here the kubeconfig's key is given to it as a file in memory (memfd, Linux), which not
+even SIGKILL leaves behind. What it still writes goes to a private folder, the TLS context is built at once, and
+the folder is gone before the first request leaves.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
 import logging
+import os
 import shutil
 import ssl
 import tempfile
@@ -97,11 +100,15 @@ class Credentials:
     def _load(self) -> None:
         library = load_library()
         configuration = library.configuration()
-        name = self._document["current-context"]
-        with _private_folder(library) as folder, _captured_log() as complaints:
+        document = self._document
+        with (
+            _private_folder(library) as folder,
+            _key_in_memory(document["users"][0]["user"]),
+            _captured_log() as complaints,
+        ):
             loader = library.kube_config.KubeConfigLoader(
-                config_dict=self._document,
-                active_context=name,
+                config_dict=document,
+                active_context=document["current-context"],
                 config_base_path="",
                 temp_file_path=folder,
             )
@@ -193,6 +200,25 @@ def _private_folder(library: Library) -> Iterator[str]:
 
 
 @contextmanager
+def _key_in_memory(user: dict[str, Any]) -> Iterator[None]:
+    """Show the library `client-key-data` as a file that has no place on any disk; without memfd, leave it as it is."""
+    data = user.get("client-key-data")
+    if not data or not hasattr(os, "memfd_create"):
+        yield
+        return
+    descriptor = os.memfd_create("client-key")
+    try:
+        os.write(descriptor, base64.b64decode(data))
+        del user["client-key-data"]
+        user["client-key"] = f"/proc/self/fd/{descriptor}"
+        yield
+    finally:
+        user["client-key-data"] = data
+        user.pop("client-key", None)
+        os.close(descriptor)
+
+
+@contextmanager
 def _captured_log() -> Iterator[list[str]]:
     """Collect what the library logs: a plugin that fails is not raised, but logged to the root logger."""
     lines: list[str] = []
@@ -208,5 +234,6 @@ def _captured_log() -> Iterator[list[str]]:
 
 def _describe(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"tls: {(error.reason or str(error)).replace('_', ' ').lower()}"
+        reason = getattr(error, "reason", None) or str(error)
+        return f"tls: {reason.replace('_', ' ').lower()}"
     return str(error).strip() or type(error).__name__

@@ -165,7 +165,7 @@ def _translate_known(cause: BaseException, server: str, what: str) -> ClusterErr
     if _is_lost(cause):
         return ConnectionLost(f"Unable to connect to the server: the connection was lost ({_shown(cause)})")
     if isinstance(cause, ssl.SSLError):
-        return ClusterError(f"Unable to connect to the server: tls: {cause.reason or cause}")
+        return ClusterError(f"Unable to connect to the server: tls: {_tls_text(cause)}")
     if isinstance(cause, OSError) and cause.errno is not None:
         text = (cause.strerror or str(cause)).lower()
         return ClusterError(f"Unable to connect to the server: dial tcp {_authority(server)}: {text}")
@@ -179,11 +179,14 @@ _LOST = (ConnectionError, http.client.IncompleteRead, http.client.BadStatusLine,
 _LOST_NUMBERS = (errno.ETIMEDOUT, errno.EPIPE, errno.ECONNRESET, errno.ECONNABORTED)
 
 
+_LOST_NAMES = ("IncompleteRead", "ProtocolError", "InvalidChunkLength")
+
+
 def _is_lost(cause: BaseException) -> bool:
-    """Whether a connection that stood was cut. urllib3 has an IncompleteRead of its own, known by its name."""
+    """Whether a connection that stood was cut. urllib3's own exceptions are known by name: it is not imported here."""
     if isinstance(cause, OSError) and cause.errno in _LOST_NUMBERS:
         return True
-    return isinstance(cause, _LOST) or type(cause).__name__ == "IncompleteRead"
+    return isinstance(cause, _LOST) or type(cause).__name__ in _LOST_NAMES
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -209,6 +212,11 @@ def _authority(server: str) -> str:
 
 def _dns_text(error: socket.gaierror) -> str:
     return "no such host" if error.errno == socket.EAI_NONAME else (error.strerror or str(error)).lower()
+
+
+def _tls_text(error: ssl.SSLError) -> str:
+    reason = getattr(error, "reason", None)  # only the ones that OpenSSL raises have it
+    return reason.replace("_", " ").lower() if reason else _shown(error)
 
 
 def _certificate_text(error: ssl.SSLCertVerificationError) -> str:

@@ -56,6 +56,9 @@ def build_pool(library: Library, configuration: Any, context: ssl.SSLContext, pr
     configuration.connection_pool_maxsize = _POOL_SIZE
     for key in ("cert_file", "key_file", "ssl_ca_cert"):
         setattr(configuration, key, None)
+    if context.verify_mode == ssl.CERT_NONE:
+        # Asked for by the user; urllib3 would say so on stderr with every request, kubectl does not.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     pool = library.api_client(configuration).rest_client.pool_manager
     if is_socks:
         pool = _socks_pool(proxy, pool.connection_pool_kw)

@@ -41,7 +41,7 @@ def json_schema(type_: object) -> dict[str, Any]:
     return msgspec.json.schema(type_, schema_hook=_describe_custom)
 
 
-def _decode_custom(type_: type[Any], value: Any) -> Any:
+def _decode_custom(type_: Any, value: Any) -> Any:
     if type_ is Address:
         return parse_address(value)
     raise NotImplementedError(f"no JSON form is defined for {type_}")
@@ -53,7 +53,7 @@ def _encode_custom(value: Any) -> Any:
     raise NotImplementedError(f"no JSON form is defined for {type(value)}")
 
 
-def _describe_custom(type_: type[Any]) -> dict[str, Any]:
+def _describe_custom(type_: Any) -> dict[str, Any]:
     if type_ is Address:
         return {"type": "string", "description": "an IPv4 or IPv6 address"}
     raise NotImplementedError(f"no JSON form is defined for {type_}")

@@ -23,7 +23,7 @@ class _ApiStruct(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit
     """A part of an API object: camelCase in JSON, unknown fields ignored."""
 
 
-class OwnerReference(_ApiStruct):
+class OwnerReference(_ApiStruct, frozen=True):
     """Who made the object."""
 
     kind: str
@@ -31,7 +31,7 @@ class OwnerReference(_ApiStruct):
     controller: bool = False
 
 
-class ObjectMeta(_ApiStruct):
+class ObjectMeta(_ApiStruct, frozen=True):
     """metadata of any object."""
 
     name: str = ""
@@ -45,20 +45,20 @@ class ObjectMeta(_ApiStruct):
     owner_references: tuple[OwnerReference, ...] = ()
 
 
-class ContainerStateWaiting(_ApiStruct):
+class ContainerStateWaiting(_ApiStruct, frozen=True):
     """Why a container does not run yet: ImagePullBackOff, CrashLoopBackOff, ..."""
 
     reason: str = ""
     message: str = ""
 
 
-class ContainerStateRunning(_ApiStruct):
+class ContainerStateRunning(_ApiStruct, frozen=True):
     """The container runs."""
 
     started_at: str = ""
 
 
-class ContainerStateTerminated(_ApiStruct):
+class ContainerStateTerminated(_ApiStruct, frozen=True):
     """The container has ended."""
 
     exit_code: int = 0
@@ -67,7 +67,7 @@ class ContainerStateTerminated(_ApiStruct):
     container_id: str = field(name="containerID", default="")
 
 
-class ContainerState(_ApiStruct):
+class ContainerState(_ApiStruct, frozen=True):
     """Exactly one of the three is set; none means waiting without a reason."""
 
     waiting: ContainerStateWaiting | None = None
@@ -75,7 +75,7 @@ class ContainerState(_ApiStruct):
     terminated: ContainerStateTerminated | None = None
 
 
-class ContainerStatus(_ApiStruct):
+class ContainerStatus(_ApiStruct, frozen=True):
     """status.containerStatuses[]: `container_id` is `containerd://<64 hex>`, empty before the first start."""
 
     name: str
@@ -86,7 +86,7 @@ class ContainerStatus(_ApiStruct):
     last_state: ContainerState = ContainerState()
 
 
-class ContainerPort(_ApiStruct):
+class ContainerPort(_ApiStruct, frozen=True):
     """A port that a container declares (a service's named targetPort refers to it)."""
 
     container_port: int
@@ -95,13 +95,13 @@ class ContainerPort(_ApiStruct):
     host_port: int = 0
 
 
-class SecurityContext(_ApiStruct):
+class SecurityContext(_ApiStruct, frozen=True):
     """The part of a container's securityContext that says whether it can look at its node."""
 
     privileged: bool = False
 
 
-class Container(_ApiStruct):
+class Container(_ApiStruct, frozen=True):
     """A container of a pod's spec."""
 
     name: str
@@ -110,7 +110,7 @@ class Container(_ApiStruct):
     security_context: SecurityContext = SecurityContext()
 
 
-class PodSpec(_ApiStruct):
+class PodSpec(_ApiStruct, frozen=True):
     """What a pod asked for."""
 
     node_name: str = ""
@@ -120,13 +120,13 @@ class PodSpec(_ApiStruct):
     containers: tuple[Container, ...] = ()
 
 
-class PodIP(_ApiStruct):
+class PodIP(_ApiStruct, frozen=True):
     """One address of a pod (at most one a family)."""
 
     ip: Address
 
 
-class PodCondition(_ApiStruct):
+class PodCondition(_ApiStruct, frozen=True):
     """A condition of a pod, or of a node."""
 
     type: str
@@ -135,7 +135,7 @@ class PodCondition(_ApiStruct):
     message: str = ""
 
 
-class PodStatus(_ApiStruct):
+class PodStatus(_ApiStruct, frozen=True):
     """What the kubelet says of a pod."""
 
     phase: str = ""
@@ -149,7 +149,7 @@ class PodStatus(_ApiStruct):
     ephemeral_container_statuses: tuple[ContainerStatus, ...] = ()
 
 
-class Pod(_ApiStruct):
+class Pod(_ApiStruct, frozen=True):
     """A pod."""
 
     metadata: ObjectMeta
@@ -190,7 +190,7 @@ class Pod(_ApiStruct):
         return tuple(id_ for id_ in ids if id_)
 
 
-class NodeSystemInfo(_ApiStruct):
+class NodeSystemInfo(_ApiStruct, frozen=True):
     """status.nodeInfo of a node."""
 
     operating_system: str = ""
@@ -201,14 +201,14 @@ class NodeSystemInfo(_ApiStruct):
     kubelet_version: str = ""
 
 
-class NodeAddress(_ApiStruct):
+class NodeAddress(_ApiStruct, frozen=True):
     """One address of a node; `address` can be a host name (type Hostname)."""
 
     type: str
     address: str
 
 
-class Taint(_ApiStruct):
+class Taint(_ApiStruct, frozen=True):
     """A taint of a node."""
 
     key: str
@@ -216,7 +216,7 @@ class Taint(_ApiStruct):
     value: str = ""
 
 
-class NodeSpec(_ApiStruct):
+class NodeSpec(_ApiStruct, frozen=True):
     """What is asked of a node."""
 
     unschedulable: bool = False
@@ -224,7 +224,7 @@ class NodeSpec(_ApiStruct):
     pod_cidrs: tuple[str, ...] = field(name="podCIDRs", default=())
 
 
-class NodeStatus(_ApiStruct):
+class NodeStatus(_ApiStruct, frozen=True):
     """What the kubelet says of its node."""
 
     conditions: tuple[PodCondition, ...] = ()
@@ -232,7 +232,7 @@ class NodeStatus(_ApiStruct):
     node_info: NodeSystemInfo = NodeSystemInfo()
 
 
-class Node(_ApiStruct):
+class Node(_ApiStruct, frozen=True):
     """A node."""
 
     metadata: ObjectMeta
@@ -251,7 +251,7 @@ class Node(_ApiStruct):
         return condition is not None and condition.status == "True"
 
 
-class ServicePort(_ApiStruct):
+class ServicePort(_ApiStruct, frozen=True):
     """A port of a Service. `target_port` is a number or the name of a container port."""
 
     port: int
@@ -262,7 +262,7 @@ class ServicePort(_ApiStruct):
     app_protocol: str | None = None
 
 
-class ServiceSpec(_ApiStruct):
+class ServiceSpec(_ApiStruct, frozen=True):
     """What a Service asks for."""
 
     type: str = "ClusterIP"
@@ -279,26 +279,26 @@ class ServiceSpec(_ApiStruct):
     publish_not_ready_addresses: bool = False
 
 
-class LoadBalancerIngress(_ApiStruct):
+class LoadBalancerIngress(_ApiStruct, frozen=True):
     """One way in that a load balancer offers."""
 
     ip: str = ""
     hostname: str = ""
 
 
-class LoadBalancerStatus(_ApiStruct):
+class LoadBalancerStatus(_ApiStruct, frozen=True):
     """status.loadBalancer of a Service."""
 
     ingress: tuple[LoadBalancerIngress, ...] = ()
 
 
-class ServiceStatus(_ApiStruct):
+class ServiceStatus(_ApiStruct, frozen=True):
     """What a controller says of a Service."""
 
     load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
 
-class Service(_ApiStruct):
+class Service(_ApiStruct, frozen=True):
     """A Service."""
 
     metadata: ObjectMeta
@@ -311,7 +311,7 @@ class Service(_ApiStruct):
         return "None" in self.spec.cluster_ips
 
 
-class EndpointConditions(_ApiStruct):
+class EndpointConditions(_ApiStruct, frozen=True):
     """An endpoint's conditions; None is "unknown", which consumers read as the default.
 
     Source: discovery/v1 types.go: ready None = true, serving None = ready, terminating None = false.
@@ -322,7 +322,7 @@ class EndpointConditions(_ApiStruct):
     terminating: bool | None = None
 
 
-class ObjectReference(_ApiStruct):
+class ObjectReference(_ApiStruct, frozen=True):
     """A reference to another object."""
 
     kind: str = ""
@@ -331,7 +331,7 @@ class ObjectReference(_ApiStruct):
     uid: str = ""
 
 
-class Endpoint(_ApiStruct):
+class Endpoint(_ApiStruct, frozen=True):
     """One endpoint of a slice. `addresses` are strings: FQDN slices hold names."""
 
     addresses: tuple[str, ...] = ()
@@ -356,7 +356,7 @@ class Endpoint(_ApiStruct):
         return self.conditions.terminating is True
 
 
-class EndpointPort(_ApiStruct):
+class EndpointPort(_ApiStruct, frozen=True):
     """A port of a slice; `port` None means all ports."""
 
     name: str = ""
@@ -364,7 +364,7 @@ class EndpointPort(_ApiStruct):
     port: int | None = None
 
 
-class EndpointSlice(_ApiStruct):
+class EndpointSlice(_ApiStruct, frozen=True):
     """A slice of a Service's endpoints, of one address type."""
 
     metadata: ObjectMeta
@@ -378,14 +378,14 @@ class EndpointSlice(_ApiStruct):
         return self.metadata.labels.get("kubernetes.io/service-name", "")
 
 
-class LabelSelector(_ApiStruct):
+class LabelSelector(_ApiStruct, frozen=True):
     """spec.selector of a workload."""
 
     match_labels: dict[str, str] = {}
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
 
 
-class LabelSelectorRequirement(_ApiStruct):
+class LabelSelectorRequirement(_ApiStruct, frozen=True):
     """One set-based requirement of a label selector."""
 
     key: str
@@ -393,20 +393,20 @@ class LabelSelectorRequirement(_ApiStruct):
     values: tuple[str, ...] = ()
 
 
-class WorkloadSpec(_ApiStruct):
+class WorkloadSpec(_ApiStruct, frozen=True):
     """The part of Deployment, ReplicaSet, StatefulSet, DaemonSet and Job that names their pods."""
 
     selector: LabelSelector | None = None
 
 
-class Workload(_ApiStruct):
+class Workload(_ApiStruct, frozen=True):
     """An object that owns pods through a label selector."""
 
     metadata: ObjectMeta
     spec: WorkloadSpec = WorkloadSpec()
 
 
-class ListMeta(_ApiStruct):
+class ListMeta(_ApiStruct, frozen=True):
     """metadata of a list."""
 
     resource_version: str = ""
@@ -414,7 +414,7 @@ class ListMeta(_ApiStruct):
     remaining_item_count: int | None = None
 
 
-class Status(_ApiStruct):
+class Status(_ApiStruct, frozen=True):
     """The API's answer to a request that failed (meta/v1 Status)."""
 
     message: str = ""

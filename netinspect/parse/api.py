@@ -40,9 +40,10 @@ def parse_object(type_: type[T], data: bytes) -> T:
         ParseError: the text is no JSON, or not an object of that type.
     """
     try:
-        return _decode(type_, data)
+        decoded: T = _decode(type_, data)
     except msgspec.DecodeError as error:
         raise ParseError(str(error), source=f"API object {type_.__name__}", line=_first_line(data)) from error
+    return decoded
 
 
 def parse_list(type_: type[T], data: bytes) -> ApiList[T]:

@@ -11,7 +11,8 @@ from netinspect.probes.plan import Plan, Probe, build_pod_scope
 CGROUPS = "cgroups"
 NETNS = "netns"
 COMMS = "comms"
-"""The three listings of /proc that the node side makes by itself where a plan has pods."""
+LISTINGS = (CGROUPS, NETNS, COMMS)
+"""The listings of /proc that the node side makes by itself where a plan has pods."""
 
 LINKS = Probe("links", ("ip", "-j", "-d", "addr", "show"))
 """Links and addresses of a netns. All of them: `ip` prints `{}` for what a filter of its own hides."""

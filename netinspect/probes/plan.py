@@ -99,11 +99,11 @@ def build_log_command(plan: Plan) -> tuple[str, ...]:
     Raises:
         ValueError: the plan is too long for an argument (Linux, MAX_ARG_STRLEN: 128 KiB).
     """
-    text = encode_plan(plan).decode("utf-8")
-    if len(text) > _MAX_ARGUMENT:
+    sent = encode_plan(plan)
+    if len(sent) > _MAX_ARGUMENT:
         raise ValueError("too many pods for one log: use --transport exec, or name fewer")
     pipe = 'printf %s "$1" | sh -c "$2" 2>/dev/null | base64'
-    return ("sh", "-c", pipe, "netinspect", text, node_script())
+    return ("sh", "-c", pipe, "netinspect", sent.decode("utf-8"), node_script())
 
 
 def compact_script(source: str) -> str:

@@ -19,6 +19,11 @@ class NodeSource(Protocol):
         """The node's name."""
         ...
 
+    @property
+    def privilege(self) -> Privilege:
+        """What is seen there: below SYSADMIN no process of the node is, and so no pod's netns."""
+        ...
+
     def run(self, plan: Plan) -> NodeAnswer:
         """Run a plan in one trip.
 

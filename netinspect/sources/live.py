@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from netinspect.cluster.access import Handle, NodeAccess
 from netinspect.cluster.identity import explain_exec_refusal
-from netinspect.errors import ClusterError, CommandError, TargetError
+from netinspect.errors import ClusterError, CommandError, TargetError, UsageError
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.debug_pod import Privilege, Transport
 from netinspect.models.kubernetes import Container, Pod
 from netinspect.parse.frames import parse_frames, parse_log_frames
+from netinspect.probes.catalog import LISTINGS
 from netinspect.probes.plan import NODE, Plan, Probe, build_log_command, encode_plan, node_script
 from netinspect.sources.interface import NodeSource
 
@@ -39,13 +40,21 @@ class LiveNodes:
     def open(self, node: str, privilege: Privilege) -> Iterator[NodeSource]:
         """Give a source for `node`, and take away what was made for it when the block ends."""
         options = self.access.options
-        if options.via:
-            yield ExecNode(self.client, find_via(self.client, options.via, node), self.deadline)
-        elif options.transport is Transport.LOGS:
+        if options.transport is Transport.LOGS and not options.via:
             yield LogsNode(self, node, privilege)
-        else:
-            with self.access.open(node, privilege, lifetime_s=self.deadline.remaining_s()) as handle:
-                yield ExecNode(self.client, handle, self.deadline)
+            return
+        with self.open_exec(node, privilege) as source:
+            yield source
+
+    @contextmanager
+    def open_exec(self, node: str, privilege: Privilege) -> Iterator[ExecNode]:
+        """Give a way onto `node` in which any command can be run, and take it away when the block ends."""
+        via = self.access.options.via
+        if via:
+            yield ExecNode(self.client, find_via(self.client, via, node), self.deadline)
+            return
+        with self.access.open(node, privilege, lifetime_s=self.deadline.remaining_s()) as handle:
+            yield ExecNode(self.client, handle, self.deadline)
 
 
 class ExecNode:
@@ -60,6 +69,11 @@ class ExecNode:
     def node(self) -> str:
         """The node's name."""
         return self.handle.node
+
+    @property
+    def privilege(self) -> Privilege:
+        """What the pod on the node may do."""
+        return self.handle.privilege
 
     def run(self, plan: Plan) -> NodeAnswer:
         """Run the plan; without a shell in the pod, run the node's own probes argv by argv."""
@@ -101,8 +115,13 @@ class ExecNode:
         """Ask a pod without a shell for what it can tell: the node's probes, one exec each."""
         if not plan.node_probes:
             raise CommandError(f"{_NO_SHELL} on node {self.node}: {refusal.message}")
-        results = tuple(self._run_one(probe) for probe in plan.node_probes)
-        return NodeAnswer(None, results, is_whole=not plan.pods)
+        results = [self._run_one(probe) for probe in plan.node_probes]
+        if plan.pods:
+            # What the node side finds by itself takes a shell: a missing tool, as far as the facts go.
+            results += [
+                CommandResult(NODE, 0, "node", name, 127, b"", _NO_SHELL.encode()) for name in LISTINGS
+            ]
+        return NodeAnswer(None, tuple(results), is_whole=True)
 
     def _run_one(self, probe: Probe) -> CommandResult:
         stderr: list[bytes] = []
@@ -121,15 +140,18 @@ class LogsNode:
 
     def __init__(self, nodes: LiveNodes, node: str, privilege: Privilege) -> None:
         self._nodes = nodes
-        self._privilege = privilege
+        self.privilege = privilege
         self.node = node
 
     def run(self, plan: Plan) -> NodeAnswer:
         """Run the plan in a pod of its own."""
         access = self._nodes.access
         lifetime_s = self._nodes.deadline.remaining_s()
-        command = build_log_command(plan)
-        with access.open(self.node, self._privilege, lifetime_s=lifetime_s, command=command) as handle:
+        try:
+            command = build_log_command(plan)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        with access.open(self.node, self.privilege, lifetime_s=lifetime_s, command=command) as handle:
             path = f"/api/v1/namespaces/{handle.namespace}/pods/{handle.name}/log"
             log = self._nodes.client.request("GET", path, query={"container": handle.container})
         return parse_log_frames(log)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from netinspect.analyze.netns import find_pinned, locate_all
 from netinspect.collect import collect
@@ -21,6 +22,10 @@ from netinspect.usecases.nodes import ask_nodes
 if TYPE_CHECKING:
     from netinspect.sources.interface import NodeSource, OpenNode
 
+_BLIND = Unavailable(
+    Reason.PERMISSION_DENIED,
+    "with privilege netadmin no process of the node is seen: pods' netns need --privilege sysadmin",
+)
 _ABSENT = Unavailable(Reason.NOT_FOUND, "the pod's netns was not found on the node")
 
 
@@ -82,7 +87,7 @@ def read_pods(
 
 def read_node(source: NodeSource, plan: Plan, pods: tuple[Pod, ...]) -> NodeReadings:
     """Read the netns of pods on one node that is open already."""
-    return _readings(collect(source, plan, pods), pods)
+    return _readings(_read(source, plan, pods), pods)
 
 
 def group_by_node(pods: Sequence[Pod]) -> dict[str, tuple[Pod, ...]]:
@@ -108,9 +113,16 @@ def _job(
 ) -> Callable[[], NodeSnapshot]:
     def read() -> NodeSnapshot:
         with open_node(node, privilege) as source:
-            return collect(source, build_plan(pods), pods)
+            return _read(source, build_plan(pods), pods)
 
     return read
+
+
+def _read(source: NodeSource, plan: Plan, pods: tuple[Pod, ...]) -> NodeSnapshot:
+    snapshot = collect(source, plan, pods)
+    if source.privilege is Privilege.SYSADMIN:
+        return snapshot
+    return replace(snapshot, processes=_BLIND)
 
 
 def _readings(snapshot: NodeSnapshot, pods: tuple[Pod, ...]) -> NodeReadings:

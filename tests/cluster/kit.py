@@ -100,7 +100,8 @@ class Cluster:
 
     def wait_for_debug_pod(self, timeout_s: float = 20) -> str:
         """Return the name of a debug pod as soon as there is one."""
-        return self.until(lambda: next((name for _, name in self.debug_pods()), None), timeout_s)
+        name: str = self.until(lambda: next((name for _, name in self.debug_pods()), None), timeout_s)
+        return name
 
     def until(self, probe: Any, timeout_s: float = 60) -> Any:
         """Call `probe` until it returns something true, and return that."""

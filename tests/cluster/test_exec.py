@@ -124,7 +124,10 @@ def test_an_interrupted_command_does_not_go_on(cluster: Cluster, pod: str, keep:
     seconds = "98765" if keep else "87654"
     flags = ("--keep", "2m") if keep else ()
     process = cluster.start("exec", *flags, "-n", cluster.namespace, pod, "--", "sleep", seconds)
-    is_there = lambda: seconds in cluster.on_node(node, "ps", "-eo", "args")  # noqa: E731
+
+    def is_there() -> bool:
+        return seconds in cluster.on_node(node, "ps", "-eo", "args")
+
     cluster.until(is_there, 30)
     assert interrupt(process).code == 130
     cluster.until(lambda: not is_there(), 20)

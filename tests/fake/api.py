@@ -1,11 +1,11 @@
 """The fake API server: routes, authentication, authorization and the hooks that a test sets.
 
-    fake = FakeApi(pki)
-    fake.store.add("pods", {...})
-    fake.faults.add(faults.reset(), method="GET", path="/api/v1/pods", times=2)
-    fake.deny("create", "pods/exec")
-    fake.program = programs.run_locally
-    fake.evolve = pods.image_pull_backoff
+fake = FakeApi(pki)
+fake.store.add("pods", {...})
+fake.faults.add(faults.reset(), method="GET", path="/api/v1/pods", times=2)
+fake.deny("create", "pods/exec")
+fake.program = programs.run_locally
+fake.evolve = pods.image_pull_backoff
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ class FakeApi:
             "DELETE": serve_lists.delete,
         }
         if request.method not in actions:
-            raise refused(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            raise refused(
+                405, "MethodNotAllowed", "the server does not allow this method on the requested resource"
+            )
         return actions[request.method](self, request, route)
 
     def _admit(self, request: Request) -> Route:

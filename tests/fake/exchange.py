@@ -141,6 +141,7 @@ class Exchange(BaseHTTPRequestHandler):
 
 def _common_name(connection: Any) -> str:
     certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
-    names = (value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName")
+    names = (
+        value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName"
+    )
     return next(names, "")
-

@@ -36,9 +36,7 @@ class FaultScript:
     _entries: list[_Entry] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(
-        self, fault: Fault, *, method: str = "*", path: str = "*", times: int = 1, skip: int = 0
-    ) -> None:
+    def add(self, fault: Fault, *, method: str = "*", path: str = "*", times: int = 1, skip: int = 0) -> None:
         """Let `fault` happen to the next `times` matching requests, after `skip` that go well.
 
         `path` is a pattern with `*`; `method` may be WATCH or EXEC.
@@ -48,7 +46,11 @@ class FaultScript:
     def take(self, request: Request) -> Fault | None:
         with self._lock:
             for entry in self._entries:
-                if entry.times and entry.method in ("*", _verb(request)) and fnmatchcase(request.path, entry.path):
+                if (
+                    entry.times
+                    and entry.method in ("*", _verb(request))
+                    and fnmatchcase(request.path, entry.path)
+                ):
                     if entry.skip:
                         entry.skip -= 1
                         continue

@@ -51,7 +51,10 @@ def kubeconfig_of(api: FakeApi, user: Object | None = None, **cluster: object) -
     entry: Object = {"server": api.url}
     if pki is not None:
         entry["certificate-authority-data"] = pki.data(pki.ca)
-        alice = {"client-certificate-data": pki.data(pki.client_cert), "client-key-data": pki.data(pki.client_key)}
+        alice = {
+            "client-certificate-data": pki.data(pki.client_cert),
+            "client-key-data": pki.data(pki.client_key),
+        }
         user = alice if user is None else user
     return {
         "apiVersion": "v1",

@@ -11,15 +11,24 @@ Evolution = Callable[[Object], Iterable[tuple[float, Object]]]
 
 def becomes_running(pod: Object) -> Iterable[tuple[float, Object]]:
     yield 0.0, {"phase": "Pending"}
-    yield 0.02, {"phase": "Pending", "containerStatuses": _statuses(pod, {"waiting": {"reason": "ContainerCreating"}})}
+    yield (
+        0.02,
+        {
+            "phase": "Pending",
+            "containerStatuses": _statuses(pod, {"waiting": {"reason": "ContainerCreating"}}),
+        },
+    )
     running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
-    yield 0.02, {
-        "phase": "Running",
-        "podIP": "10.244.1.9",
-        "podIPs": [{"ip": "10.244.1.9"}, {"ip": "fd00::9"}],
-        "conditions": [{"type": "Ready", "status": "True"}],
-        "containerStatuses": _statuses(pod, running, is_ready=True),
-    }
+    yield (
+        0.02,
+        {
+            "phase": "Running",
+            "podIP": "10.244.1.9",
+            "podIPs": [{"ip": "10.244.1.9"}, {"ip": "fd00::9"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": _statuses(pod, running, is_ready=True),
+        },
+    )
 
 
 def stays_pending(pod: Object) -> Iterable[tuple[float, Object]]:
@@ -34,7 +43,9 @@ def image_pull_backoff(pod: Object) -> Iterable[tuple[float, Object]]:
 
 
 def out_of_pods(pod: Object) -> Iterable[tuple[float, Object]]:
-    message = "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 110, capacity: 110"
+    message = (
+        "Pod was rejected: Node didn't have enough resource: pods, requested: 1, used: 110, capacity: 110"
+    )
     yield 0.02, {"phase": "Failed", "reason": "OutOfpods", "message": message}
 
 

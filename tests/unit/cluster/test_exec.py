@@ -71,7 +71,9 @@ def test_the_request_says_what_is_wanted(client: ClusterClient, fake_api: FakeAp
 
 
 @pytest.mark.parametrize("protocols", [(V5, V4), (V4,)])
-def test_both_protocols_are_spoken(client: ClusterClient, fake_api: FakeApi, protocols: tuple[str, ...]) -> None:
+def test_both_protocols_are_spoken(
+    client: ClusterClient, fake_api: FakeApi, protocols: tuple[str, ...]
+) -> None:
     """v5 where the server has it, else v4."""
     fake_api.exec_protocols = protocols
     fake_api.program = programs.says(b"x")
@@ -209,9 +211,15 @@ def _whole_stream() -> bytes:
     return b"".join(frames)
 
 
-@given(cut=st.integers(0, len(_whole_stream())), pieces=st.lists(st.integers(1, 40), max_size=8), is_reset=st.booleans())
+@given(
+    cut=st.integers(0, len(_whole_stream())),
+    pieces=st.lists(st.integers(1, 40), max_size=8),
+    is_reset=st.booleans(),
+)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_stream_that_is_cut_at_any_byte_is_never_a_success(cut: int, pieces: list[int], is_reset: bool) -> None:
+def test_a_stream_that_is_cut_at_any_byte_is_never_a_success(
+    cut: int, pieces: list[int], is_reset: bool
+) -> None:
     """Wherever the connection breaks, and however the bytes were cut into packets."""
     whole = _whole_stream()
     near, far = socket.socketpair()
@@ -261,7 +269,11 @@ def test_arbitrary_bytes_raise_nothing(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("fault", "message", "status"),
     [
-        (faults.answer(404, "NotFound", 'pods "web" not found'), 'Error from server (NotFound): pods "web" not found', 404),
+        (
+            faults.answer(404, "NotFound", 'pods "web" not found'),
+            'Error from server (NotFound): pods "web" not found',
+            404,
+        ),
         (
             faults.answer(400, "BadRequest", "container x is not valid for pod web"),
             "Error from server (BadRequest): container x is not valid for pod web",
@@ -320,7 +332,9 @@ def test_a_refused_login_is_renewed_once(client: ClusterClient, fake_api: FakeAp
 
 
 @pytest.mark.parametrize("fault", [faults.reset(), faults.hang_up()])
-def test_a_handshake_that_is_lost_is_an_error(client: ClusterClient, fake_api: FakeApi, fault: faults.Fault) -> None:
+def test_a_handshake_that_is_lost_is_an_error(
+    client: ClusterClient, fake_api: FakeApi, fault: faults.Fault
+) -> None:
     """And is not repeated: the program may have been started."""
     fake_api.faults.add(fault, method="EXEC")
     with pytest.raises(ClusterError, match="the connection was lost"):
@@ -457,9 +471,15 @@ def test_a_server_that_does_not_close_is_left() -> None:
             b'"details":{"causes":[{"reason":"ExitCode","message":"137"}]}}',
             ExecStatus(137, "m"),
         ),
-        (b'{"status":"Failure","message":"m","reason":"NonZeroExitCode","details":{}}', ExecStatus(None, "m")),
+        (
+            b'{"status":"Failure","message":"m","reason":"NonZeroExitCode","details":{}}',
+            ExecStatus(None, "m"),
+        ),
         (b'{"status":"Failure","message":"m","reason":"NonZeroExitCode"}', ExecStatus(None, "m")),
-        (b'{"status":"Failure","message":"m","reason":"InternalError","details":{"causes":null}}', ExecStatus(None, "m")),
+        (
+            b'{"status":"Failure","message":"m","reason":"InternalError","details":{"causes":null}}',
+            ExecStatus(None, "m"),
+        ),
         (b'{"status":"Failure","message":"runtime text"}', ExecStatus(None, "runtime text")),
         (b'{"status":"Fail', None),
         (b"{}", None),

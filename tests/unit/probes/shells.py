@@ -48,7 +48,11 @@ def run_plan(shell: Shell, plan: Plan | bytes, within: Sequence[str] = ()) -> No
     """Run the node side on a plan, in whatever `within` enters first, and read its answer."""
     sent = plan if isinstance(plan, bytes) else encode_plan(plan)
     done = subprocess.run(
-        [*within, *shell.command()], input=sent, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
+        [*within, *shell.command()],
+        input=sent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
     )
     return parse_frames([done.stdout])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -14,10 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netinspect.collect import read_fact
-from netinspect.models.command import CommandResult
+from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.fact import Known, Reason, Unavailable
+from netinspect.parse.cgroup import parse_cgroup_grep
 from netinspect.parse.frames import parse_frames, parse_log_frames
-from netinspect.probes.plan import Plan, Probe, build_log_command, encode_plan, node_script
+from netinspect.parse.proc import parse_comm_grep, parse_netns_listing
+from netinspect.probes.plan import Plan, PodScope, Probe, build_log_command, encode_plan, node_script
+from tests.unit.probes.node_world import NodeWorld, new_node, why_no_node
 from tests.unit.probes.shells import SHELLS, Shell, new_shell, results_of, run_plan, why_missing
 
 
@@ -44,7 +47,9 @@ arguments = st.lists(
     nasty
     | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
     | st.binary().map(raw_text)
-    | st.sampled_from(["$(id)", "`id`", "${PATH}", "-n", "--", "a\n\n\n", "", "\n", "'; exit 3; '", "END", "."]),
+    | st.sampled_from(
+        ["$(id)", "`id`", "${PATH}", "-n", "--", "a\n\n\n", "", "\n", "'; exit 3; '", "END", "."]
+    ),
     max_size=30,
 )
 
@@ -148,20 +153,12 @@ def test_a_large_output_comes_whole(shell: Shell) -> None:
 
 
 def test_output_is_streamed_while_the_probe_runs(shell: Shell, tmp_path: Path) -> None:
-    """The node side holds nothing back: a probe's output is on its way before the probe has ended."""
+    """The node side holds nothing back: most of a probe's output has arrived before the probe has ended."""
     gate = tmp_path / "gate"
-    os.mkfifo(gate)
     # Random bytes cannot be compressed: what arrives is as much as was printed.
-    command = 'head -c 1000000 /dev/urandom; read -r word <"$1"; echo "$word"'
-    plan = encode_plan(Plan((Probe("slow", ("sh", "-c", command, "sh", str(gate)), timeout_s=30),)))
-    with subprocess.Popen(shell.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(plan)
-        process.stdin.close()
-        early = process.stdout.read(900_000)
-        gate.write_text("passed\n")
-        answer = parse_frames([early, process.stdout.read()])
+    slow = ("sh", "-c", f"head -c 1000000 /dev/urandom; {UNTIL_GATE}; echo passed", "sh", str(gate))
+    plan = Plan((Probe("slow", slow, timeout_s=30),))
+    answer = run_and_watch(shell, plan, gate, lambda received: len(received) > 500_000)
     assert answer.results[0].exit_code == 0
     assert answer.results[0].stdout.endswith(b"passed\n")
 
@@ -169,23 +166,33 @@ def test_output_is_streamed_while_the_probe_runs(shell: Shell, tmp_path: Path) -
 def test_each_result_is_sent_before_the_next_probe_ends(shell: Shell, tmp_path: Path) -> None:
     """A trip that is cut off late has brought home everything that was ready by then."""
     gate = tmp_path / "gate"
-    os.mkfifo(gate)
-    slow = ("sh", "-c", 'read -r word <"$1"', "sh", str(gate))
-    plan = encode_plan(Plan((Probe("fast", ("echo", "here")), Probe("slow", slow, timeout_s=30))))
+    slow = ("sh", "-c", UNTIL_GATE, "sh", str(gate))
+    plan = Plan((Probe("fast", ("echo", "here")), Probe("slow", slow, timeout_s=30)))
+    answer = run_and_watch(shell, plan, gate, lambda received: has_first(parse_frames([received])))
+    assert answer.results[0].stdout == b"here\n"
+    assert [each.exit_code for each in answer.results] == [0, 0]
+
+
+UNTIL_GATE = 'until [ -e "$1" ]; do sleep 0.05; done'
+
+
+def has_first(answer: NodeAnswer) -> bool:
+    return bool(answer.results) and answer.results[0].is_whole
+
+
+def run_and_watch(shell: Shell, plan: Plan, gate: Path, opens: Callable[[bytes], bool]) -> NodeAnswer:
+    """Run a plan; once `opens` says so of what has come by then, make the file that its last probe waits for."""
     with subprocess.Popen(shell.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(plan)
+        process.stdin.write(encode_plan(plan))
         process.stdin.close()
         received = b""
-        while not (results := parse_frames([received]).results) or results[0].exit_code is None:
-            chunk = process.stdout.read1(4096)
-            assert chunk, "the stream ended without the first result"
+        while chunk := process.stdout.read1(65536):
             received += chunk
-        gate.write_text("go\n")
-        answer = parse_frames([received, process.stdout.read()])
-    assert results[0].stdout == b"here\n"
-    assert [each.exit_code for each in answer.results] == [0, 0]
+            if opens(received):
+                gate.touch()
+    return parse_frames([received])
 
 
 def test_a_plan_that_was_cut_is_never_answered_as_if_it_were_whole(shell: Shell) -> None:
@@ -197,7 +204,9 @@ def test_a_plan_that_was_cut_is_never_answered_as_if_it_were_whole(shell: Shell)
     for length in range(len(sent)):
         answer = run_plan(shell, sent[:length])
         assert not answer.is_whole, sent[:length]
-        assert [each.stdout for each in answer.results] == [whole[each.name].stdout for each in answer.results]
+        assert [each.stdout for each in answer.results] == [
+            whole[each.name].stdout for each in answer.results
+        ]
 
 
 def test_the_plan_in_a_pods_own_command_answers_through_its_log(shell: Shell) -> None:
@@ -234,6 +243,192 @@ def read_only(tmp_path: Path) -> Iterator[tuple[str, ...]]:
     probe = subprocess.run([*prefix, "true"], cwd=tmp_path, capture_output=True, check=False)
     if probe.returncode != 0:
         pytest.skip(f"no mount namespace can be made: {probe.stderr.decode().strip()}")
-    writes = subprocess.run([*prefix, "touch", "/tmp/x", "/x", "/dev/shm/x"], capture_output=True, check=False)
+    writes = subprocess.run(
+        [*prefix, "touch", "/tmp/x", "/x", "/dev/shm/x"], capture_output=True, check=False
+    )
     assert writes.returncode != 0
     yield prefix
+
+
+def test_no_file_is_written(shell: Shell, read_only: tuple[str, ...]) -> None:
+    """The pod's root is read-only: a shell that keeps a long text in a file would fail on a large node."""
+    scopes = tuple(PodScope(f"uid-{index}", (f"needle-{index:08}",), (ECHO,)) for index in range(2000))
+    answer = run_plan(shell, Plan((ECHO, Probe("long", ("printf", "%s", "x" * 100_000))), scopes), read_only)
+    results = results_of(answer)
+    assert results["echo"].stdout == b"here\n"
+    assert len(results["long"].stdout) == 100_000
+
+
+ECHO = Probe("echo", ("echo", "here"))
+NETNS_ID = Probe("id", ("readlink", "/proc/self/ns/net"))
+"""What a pod's probe prints is the netns that it really ran in."""
+
+UID = "47c7da73-f486-45b6-b7ab-1bcf1bd63978"
+UID_ = UID.replace("-", "_")
+STATIC_UID = "0123456789abcdef0123456789abcdef"
+C1, C2 = "322eb454" * 8, "c9c432a0" * 8
+
+
+@pytest.fixture
+def node() -> Iterator[NodeWorld]:
+    reason = why_no_node()
+    if reason is not None:
+        pytest.skip(reason)
+    with new_node() as made:
+        yield made
+
+
+def scope(*needles: str, key: str = UID) -> PodScope:
+    return PodScope(key, needles or (UID, UID_), (NETNS_ID,))
+
+
+def places(
+    shell: Shell, node: NodeWorld, *pods: PodScope, first: Probe = ECHO
+) -> dict[str, list[tuple[str, int]]]:
+    """By pod, how and in which netns its probe ran; the netns that the frame names is the one that it ran in."""
+    answer = run_plan(shell, Plan((first,), pods), node.entry)
+    assert answer.is_whole
+    assert answer.netns == node.netns
+    found: dict[str, list[tuple[str, int]]] = {}
+    for result in answer.results:
+        if result.name == NETNS_ID.name:
+            assert (result.exit_code, result.stdout) == (0, b"net:[%d]\n" % result.netns), result
+            found.setdefault(result.key, []).append((result.how, result.netns))
+    return found
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        f"kubepods/besteffort/pod{UID}/{C1}",
+        f"kubepods/pod{UID}/{C1}/init.scope",
+        f"kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{UID_}.slice/cri-containerd-{C1}.scope",
+        f"kubepods.slice/kubepods-pod{UID_}.slice/crio-{C1}.scope/container",
+        f"kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{UID_}.slice/docker-{C1}.scope",
+    ],
+)
+def test_a_pod_is_found_by_its_uid_and_by_its_container(shell: Shell, node: NodeWorld, cgroup: str) -> None:
+    """Each by itself is enough, in each driver's spelling; another pod's UID or container finds nothing."""
+    process = node.start(cgroup)
+    found = places(
+        shell,
+        node,
+        scope(),
+        scope(C1, key="by-container"),
+        scope(C2, key="other-container"),
+        scope(UID[:-1] + "9", UID_[:-1] + "9", key="other-uid"),
+    )
+    assert found == {UID: [("process", process.netns)], "by-container": [("process", process.netns)]}
+
+
+@pytest.mark.netns
+def test_a_static_pod_is_found_by_its_hash(shell: Shell, node: NodeWorld) -> None:
+    """Its UID on the node has 32 digits and no dashes, with either driver."""
+    for cgroup in (
+        f"kubepods/pod{STATIC_UID}/{C1}",
+        f"kubepods.slice/kubepods-pod{STATIC_UID}.slice/crio-{C2}.scope",
+    ):
+        process = node.start(cgroup)
+        assert places(shell, node, scope(STATIC_UID))[UID][-1:] != []
+        assert ("process", process.netns) in places(shell, node, scope(STATIC_UID))[UID]
+
+
+@pytest.mark.netns
+def test_conmon_never_leads_anywhere(shell: Shell, node: NodeWorld) -> None:
+    """It bears the container's id, and whatever netns it is in, that is not the pod's."""
+    pod = f"kubepods.slice/kubepods-besteffort-pod{UID_}.slice"
+    node.start(f"{pod}/crio-conmon-{C1}.scope")
+    assert places(shell, node, scope(UID, UID_, C1)) == {}
+    process = node.start(f"{pod}/crio-{C1}.scope")
+    assert places(shell, node, scope(UID, UID_, C1)) == {UID: [("process", process.netns)]}
+
+
+@pytest.mark.netns
+def test_every_netns_of_a_pod_is_probed_once(shell: Shell, node: NodeWorld) -> None:
+    """A pod that makes a netns of its own (docker in docker) has two; processes that share one count once."""
+    first = node.start(f"kubepods/pod{UID}/{C1}")
+    node.start(f"kubepods/pod{UID}/{C1}", netns=first)
+    second = node.start(f"kubepods/pod{UID}/{C2}")
+    found = places(shell, node, scope())[UID]
+    assert sorted(found) == sorted([("process", first.netns), ("process", second.netns)])
+
+
+@pytest.mark.netns
+def test_no_pod_is_probed_in_the_nodes_own_netns(shell: Shell, node: NodeWorld) -> None:
+    """A process of the pod that is in the node's netns (a privileged helper) would answer for the node."""
+    node.start_in_nodes_netns(f"kubepods/pod{UID}/{C1}")
+    assert places(shell, node, scope()) == {}
+    process = node.start(f"kubepods/pod{UID}/{C2}")
+    assert places(shell, node, scope()) == {UID: [("process", process.netns)]}
+
+
+@pytest.mark.netns
+def test_a_pod_without_processes_is_looked_for_among_the_pins(shell: Shell, node: NodeWorld) -> None:
+    """CRI-O keeps a netns by a mount alone. Pins that a process is in are taken, and not offered."""
+    pinned = {name: node.pin(name) for name in ("cni-1", "cni-2")}
+    process = node.start(f"kubepods/pod{STATIC_UID}/{C1}")
+    taken = node.run(
+        "sh", "-c", f"touch /run/netns/taken && mount --bind /proc/{process.pid}/ns/net /run/netns/taken"
+    )
+    assert taken == b""
+    found = places(shell, node, scope(), scope(STATIC_UID, key="running"))
+    assert found == {
+        UID: [(f"pinned:/proc/1/root/run/netns/{name}", inode) for name, inode in pinned.items()],
+        "running": [("process", process.netns)],
+    }
+
+
+@pytest.mark.netns
+def test_a_process_that_ends_meanwhile_is_passed_over(shell: Shell, node: NodeWorld) -> None:
+    """Its netns is entered through another of the pod's processes, or the pod is not probed: never a wrong one."""
+    first = node.start(f"kubepods/pod{UID}/{C1}")
+    second = node.start(f"kubepods/pod{UID}/{C1}", netns=first)
+    # The node's probes run between the look at /proc and the pods.
+    kill_first = Probe("kill", ("kill", "-9", str(first.pid)))
+    assert places(shell, node, scope(), first=kill_first) == {UID: [("process", first.netns)]}
+    kill_second = Probe("kill", ("kill", "-9", str(second.pid)))
+    assert places(shell, node, scope(), first=kill_second) == {}
+
+
+@pytest.mark.netns
+def test_a_process_that_is_no_longer_the_pods_is_passed_over(shell: Shell, node: NodeWorld) -> None:
+    """A number can be given to another process: what it belongs to is read again once its netns is held."""
+    process = node.start(f"kubepods/pod{UID}/{C1}")
+    elsewhere = node.cgroup(f"kubepods/pod{STATIC_UID}")
+    move = Probe("move", ("sh", "-c", f"echo {process.pid} >{elsewhere}/cgroup.procs"))
+    assert places(shell, node, scope(), first=move) == {}
+
+
+@pytest.mark.netns
+def test_a_held_netns_outlives_its_last_process(shell: Shell, node: NodeWorld) -> None:
+    """All probes of a pod run in one and the same netns, though the pod ends between two of them."""
+    process = node.start(f"kubepods/pod{UID}/{C1}")
+    kill = Probe("kill", ("kill", "-9", str(process.pid)))
+    answer = run_plan(shell, Plan((), (PodScope(UID, (UID,), (kill, NETNS_ID)),)), node.entry)
+    results = results_of(answer, UID)
+    assert results["kill"].exit_code == 0
+    assert results["id"].stdout == b"net:[%d]\n" % process.netns
+
+
+@pytest.mark.netns
+def test_many_pods_with_many_processes(shell: Shell, node: NodeWorld) -> None:
+    """Each pod's own netns, of a node full of them."""
+    uids = [f"{index:08x}-f486-45b6-b7ab-1bcf1bd63978" for index in range(40)]
+    expected = {}
+    for uid in uids:
+        process = node.start(f"kubepods/burstable/pod{uid}/{C1}")
+        expected[uid] = [("process", process.netns)]
+    scopes = [scope(uid, uid.replace("-", "_"), key=uid) for uid in uids]
+    assert places(shell, node, *scopes) == expected
+
+
+@pytest.mark.netns
+def test_what_was_read_of_proc_is_passed_on(shell: Shell, node: NodeWorld) -> None:
+    """The listings that the search was made from come home, for the judgement that awk does not make."""
+    process = node.start(f"kubepods/pod{UID}/{C1}")
+    results = results_of(run_plan(shell, Plan((), (scope(),)), node.entry))
+    (cgroup,) = parse_cgroup_grep(results["cgroups"].stdout.strip())
+    assert (cgroup.pid, cgroup.pod_uid, cgroup.container_id) == (process.pid, UID, C1)
+    assert parse_netns_listing(results["netns"].stdout.strip())[process.pid] == process.netns
+    assert parse_comm_grep(results["comms"].stdout.strip()) == {process.pid: "sleep"}

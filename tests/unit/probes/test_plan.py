@@ -79,7 +79,9 @@ def test_a_static_pod_is_known_by_the_hash_that_the_node_knows_it_by() -> None:
     assert scope == PodScope(UID, (hash_,))
 
 
-@pytest.mark.parametrize("id_", ["containerd://", "containerd://short", "containerd://a b c d e f g h", "x://" + "-" * 64])
+@pytest.mark.parametrize(
+    "id_", ["containerd://", "containerd://short", "containerd://a b c d e f g h", "x://" + "-" * 64]
+)
 def test_an_id_that_is_no_word_is_not_looked_for(id_: str) -> None:
     """A needle that is empty or short would be in every path; one with a blank would end the line early."""
     assert build_pod_scope(pod(container_statuses=id_)).needles == (UID, UID.replace("-", "_"))
@@ -131,7 +133,7 @@ def test_the_plans_of_the_commands() -> None:
 
 def test_a_compact_script_loses_nothing_but_words_to_the_reader() -> None:
     """Comment lines, blank lines, indentation and a function head's comment go; a # within a line stays."""
-    source = "# a\n\nf() { # ARG\n  echo \"$#\" ${x#y} # kept\n  }\n"
+    source = '# a\n\nf() { # ARG\n  echo "$#" ${x#y} # kept\n  }\n'
     assert compact_script(source) == 'f() {\necho "$#" ${x#y} # kept\n}'
 
 
