@@ -23,7 +23,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The exit codes of every command (public interface, in the README)."""
+    """The exit codes of every command (public interface, in docs/output.md)."""
 
     OK = 0
     ERROR = 1

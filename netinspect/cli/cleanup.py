@@ -14,6 +14,14 @@ def cleanup(
     all_namespaces: Annotated[
         bool, Option("--all-namespaces", "-A", help="Look in every namespace.")
     ] = False,
+    debug_namespace: Annotated[
+        str,
+        Option(
+            help="Look in this namespace (default: -n, or the context's).",
+            metavar="NAME",
+            envvar="NETINSPECT_DEBUG_NAMESPACE",
+        ),
+    ] = "",
     all_users: Annotated[
         bool, Option("--all-users", help="Delete other users' debug pods too, if past their time.")
     ] = False,
@@ -40,15 +48,16 @@ def cleanup(
 
     chosen = read_output(output)
     client = connect(connection)
+    namespace = connection.namespace or debug_namespace or client.namespace
     report = clean_up(
         client,
-        client.namespace,
+        namespace,
         all_namespaces=all_namespaces,
         all_users=all_users,
         force=force,
         dry_run=dry_run,
     )
-    where = "" if all_namespaces else f" in {client.namespace} namespace"
+    where = "" if all_namespaces else f" in {namespace} namespace"
     code = finish(
         report,
         COLUMNS,

@@ -44,19 +44,27 @@ def exec_(
       kubectl netinspect exec mypod -- tcpdump -i eth0 -w - > mypod.pcap
     """
     from netinspect.cli.live import print_dry_run
-    from netinspect.cli.run import connect, open_live
+    from netinspect.cli.run import connect, open_live, read_debug_pod_options
     from netinspect.models.debug_pod import Privilege
-    from netinspect.usecases.exec import check_can_enter
+    from netinspect.probes.catalog import build_netns_plan
+    from netinspect.usecases.exec import check_can_enter, choose_pod
     from netinspect.usecases.targets import Targets, resolve_pods
 
     if debug_pod.transport != "exec":
         raise UsageError("a command's streams need --transport exec")
+    if debug_pod.privilege not in ("", "sysadmin"):
+        raise UsageError("a pod's netns is entered with --privilege sysadmin only")
     client = connect(connection)
     targets = Targets(names=(pod,), namespace=connection.namespace)
-    target = check_can_enter(resolve_pods(client, targets))
+    pods = resolve_pods(client, targets)
+    target = choose_pod(pods)
+    if len(pods) > 1:
+        print(f"Found {len(pods)} pods, using pod/{target.metadata.name}", file=sys.stderr)  # noqa: T201
+    check_can_enter(target)
     node = target.spec.node_name
     if debug_pod.dry_run:
-        print_dry_run(client, debug_pod, (node,), Privilege.SYSADMIN)
+        options = read_debug_pod_options(debug_pod, client.context.own_namespace, _LIFETIME_S)
+        print_dry_run(client, options, {node: build_netns_plan((target,))}, Privilege.SYSADMIN)
     with (
         open_live(client, debug_pod, default_timeout_s=_LIFETIME_S) as live,
         live.nodes.open_exec(node, Privilege.SYSADMIN) as source,

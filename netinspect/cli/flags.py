@@ -85,6 +85,10 @@ class ConnectionFlags:
             hidden=True,
         ),
     ] = ""
+    disable_compression: Annotated[
+        bool,
+        Option("--disable-compression", help="Ask the API server for uncompressed answers.", hidden=True),
+    ] = False
     request_timeout: Annotated[
         str,
         Option(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NoReturn
 
 from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags
 from netinspect.cli.run import connect, open_live, read_debug_pod_options
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from netinspect.cluster.client import ClusterClient
-    from netinspect.models.debug_pod import Privilege
+    from netinspect.models.debug_pod import DebugPodOptions, Privilege
     from netinspect.models.kubernetes import Pod
     from netinspect.probes.plan import Plan
     from netinspect.sources.interface import NodeSource
@@ -65,7 +65,9 @@ def read_pods_live(
     privilege = options.privilege or Privilege.SYSADMIN
     names = tuple(group_by_node(pods))
     if flags.dry_run:
-        print_dry_run(client, flags, names, privilege)
+        by_node = group_by_node(pods)
+        plans = {node: build_plan(by_node[node]) for node in names}
+        print_dry_run(client, options, plans, privilege)
     if not names:
         return read_pods(pods, _no_node, build_plan, lambda: None), ()
     check_node_count(len(names), yes=yes)
@@ -78,25 +80,35 @@ def read_pods_live(
 
 
 def print_dry_run(
-    client: ClusterClient, flags: DebugPodFlags, nodes: tuple[str, ...], privilege: Privilege
-) -> None:
-    """Print the manifests of the debug pods that would be created, and end the command."""
+    client: ClusterClient, options: DebugPodOptions, plans: Mapping[str, Plan], privilege: Privilege
+) -> NoReturn:
+    """Print the manifests of the debug pods that would be created on these nodes, and end the command."""
     from typer import Exit
 
     from netinspect.cluster.access import design_debug_pod
     from netinspect.cluster.debug_pod import build_debug_pod
     from netinspect.cluster.identity import get_user
+    from netinspect.models.debug_pod import Transport
+    from netinspect.probes.plan import build_log_command
     from netinspect.render.structured import render_yaml
 
-    options = read_debug_pod_options(flags, client.context.own_namespace)
+    if options.via or not plans:
+        _say("no debug pod would be created")
+        raise Exit(0)
     user = get_user(client)
     pods = [
-        design_debug_pod(options, node, privilege, user=user, run_id="dry-run", lifetime_s=options.timeout_s)
-        for node in nodes
+        design_debug_pod(
+            options,
+            node,
+            privilege,
+            user=user,
+            run_id="dry-run",
+            lifetime_s=options.timeout_s,
+            command=build_log_command(plan) if options.transport is Transport.LOGS else None,
+        )
+        for node, plan in plans.items()
     ]
     sys.stdout.write("---\n".join(render_yaml(build_debug_pod(pod)) for pod in pods))
-    if not pods:
-        _say("no debug pod is needed")
     raise Exit(0)
 
 

@@ -77,6 +77,7 @@ def connect(flags: ConnectionFlags) -> ClusterClient:
             client_key=flags.client_key,
             insecure_skip_tls_verify=flags.insecure_skip_tls_verify,
             tls_server_name=flags.tls_server_name,
+            disable_compression=flags.disable_compression,
             request_timeout_s=timeout_s or None,
         )
     )

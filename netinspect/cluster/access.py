@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _MARGIN_S = 30
 """A debug pod may outlive the command's own deadline by this much: the time to see it off in good order."""
 
+_PACE_S = 0.1
+"""At most ten pods a second are created, however many nodes are asked."""
+
 _UNCERTAIN_S = 6.0
 """How long a pod is looked for whose creation was sent and never answered."""
 
@@ -119,6 +122,7 @@ class NodeAccess:
         self._lock = threading.Lock()
         self._may_delete: bool | None = None
         self._uncertain: dict[str, bool] = {}
+        self._next_create = 0.0
         self._ours = self._list_ours()
 
     @contextmanager
@@ -199,6 +203,7 @@ class NodeAccess:
     def _create(self, pod: debug_pod.DebugPod) -> Pod:
         self._notify(pod.node, f"the API server to accept debug pod {pod.name}")
         path = f"/api/v1/namespaces/{self.namespace}/pods"
+        self._pace()
         self._uncertain[pod.name] = True
         try:
             answer = self.client.create(path, encode_json(debug_pod.build_debug_pod(pod)))
@@ -209,6 +214,14 @@ class NodeAccess:
             raise explain_refusal(error, self.namespace) from error
         self._uncertain[pod.name] = False
         return parse_object(Pod, answer)
+
+    def _pace(self) -> None:
+        """Let two creations of this run begin no closer together than `_PACE_S`."""
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next_create)
+            self._next_create = begin + _PACE_S
+        self.deadline.sleep(begin - now, "its turn to create a debug pod")
 
     def _wait(self, pod: debug_pod.DebugPod, created: Pod) -> None:
         """Watch the pod until it is ready, from the moment of its creation."""

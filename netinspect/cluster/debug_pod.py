@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -28,6 +28,10 @@ KEPT_ANNOTATION = "kubectl-netinspect/kept"
 
 SELECTOR = f"app.kubernetes.io/managed-by={MANAGED_BY}"
 
+_MAX_NAME = 63
+_REST_S = 30
+"""A kept pod is used as long as it has this many seconds left."""
+
 _SLACK_S = 10
 """The container's own end stands behind the kubelet's deadline, so that the deadline is what ends the pod."""
 
@@ -44,7 +48,7 @@ class DebugPod(msgspec.Struct, frozen=True, kw_only=True):
         lifetime_s: whole seconds after which the kubelet ends it, whatever becomes of us.
         expires: when it may be swept (RFC 3339, UTC).
         user: who runs netinspect, as the API server names him.
-        run_id: joins the pod to the API server's audit log (it is in our User-Agent as well).
+        run_id: names the pods of one run.
         is_kept: whether later commands of this user may use it.
         command: what its container runs; None sleeps until exec comes.
         pull_policy: imagePullPolicy, None leaves it to the API server.
@@ -78,8 +82,9 @@ def build_debug_pod(pod: DebugPod) -> dict[str, Any]:
 
 def pod_name(node: str, run_id: str) -> str:
     """Return a DNS-1123 name that tells the node: `netinspect-<node>-<run id>`, at most 63 characters."""
-    readable = re.sub(r"[^a-z0-9-]+", "-", node.lower())[:40].strip("-")
-    return f"netinspect-{readable}-{run_id}"
+    room = _MAX_NAME - len("netinspect--") - len(run_id)
+    readable = re.sub(r"[^a-z0-9-]+", "-", node.lower())[:room].strip("-")
+    return f"netinspect-{readable}-{run_id}".replace("--", "-")
 
 
 def user_label(user: str) -> str:
@@ -125,7 +130,7 @@ def can_reuse(pod: Pod, *, user: str, node: str, image: str, privilege: Privileg
         and [each.image for each in pod.spec.containers] == [image]
         and pod.metadata.deletion_timestamp is None
         and is_running(pod)
-        and not is_expired(pod, now)
+        and not is_expired(pod, now + timedelta(seconds=_REST_S))
     )
 
 

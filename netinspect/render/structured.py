@@ -9,15 +9,15 @@ from netinspect.models.codec import json_schema, to_builtins
 
 
 def render_json(value: object) -> str:
-    """Write a model as indented JSON, as kubectl does."""
-    return json.dumps(to_builtins(value), indent=4, ensure_ascii=False) + "\n"
+    """Write a model as indented JSON. What is not printable ASCII is escaped: it may steer a terminal."""
+    return json.dumps(to_builtins(value), indent=4).replace("\x7f", "\\u007f") + "\n"
 
 
 def render_yaml(value: object) -> str:
-    """Write a model as YAML, keys in the model's order."""
+    """Write a model as YAML, keys in the model's order. What is not printable ASCII is escaped, as in JSON."""
     import yaml  # late: 15 ms that no other output needs
 
-    text: str = yaml.safe_dump(to_builtins(value), sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(to_builtins(value), sort_keys=False, allow_unicode=False)
     return text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netinspect.errors import CommandError, TargetError, UsageError
+from netinspect.errors import CommandError, TargetError
 from netinspect.models.fact import Unavailable
 from netinspect.models.kubernetes import Pod
 from netinspect.models.netns import PodNetns
@@ -11,19 +11,25 @@ from netinspect.sources.interface import NodeSource
 from netinspect.usecases.readings import has_own_netns, read_node
 
 
-def check_can_enter(pods: tuple[Pod, ...]) -> Pod:
-    """Return the one pod that a command can be run in.
+def choose_pod(pods: tuple[Pod, ...]) -> Pod:
+    """Return the pod to run the command in: of several (`deploy/web`), one that runs, as kubectl does.
 
     Raises:
-        UsageError: several pods are meant.
-        TargetError: the pod has no netns of its own.
+        TargetError: there is none.
     """
     if not pods:
         raise TargetError("no pod was found to run the command in")
-    if len(pods) > 1:
-        names = ", ".join(pod.metadata.name for pod in pods[:5])
-        raise UsageError(f"exec works in one pod, and {len(pods)} are meant: {names}")
-    pod = pods[0]
+    return min(
+        pods, key=lambda pod: (not has_own_netns(pod), pod.status.phase != "Running", pod.metadata.name)
+    )
+
+
+def check_can_enter(pod: Pod) -> None:
+    """Make sure that a command can be run in the pod.
+
+    Raises:
+        TargetError: the pod has no netns of its own.
+    """
     name = pod.metadata.name
     if pod.is_completed:
         raise TargetError(f"cannot exec in a completed pod; current phase of {name} is {pod.status.phase}")
@@ -32,7 +38,6 @@ def check_can_enter(pods: tuple[Pod, ...]) -> Pod:
         raise TargetError(f"pod {name} has no netns of its own: it uses that of node {node} (hostNetwork)")
     if not has_own_netns(pod):
         raise TargetError(f"pod {name} is not bound to a node yet")
-    return pod
 
 
 def find_netns(source: NodeSource, pod: Pod) -> PodNetns:
