@@ -9,14 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from netinspect.models.kubernetes import ContainerState
-from netinspect.models.listing import (
-    ListedContainerStatus,
-    ListedPod,
-    ListedTermination,
-    Owner,
-    PodEntry,
-)
+from netinspect.models.kubernetes import ContainerState, ContainerStateTerminated, ContainerStatus, Pod
+from netinspect.models.listing import Owner, PodEntry
 
 _NODE_LOST = "NodeLost"  # status.reason of a pod whose node is unreachable (pkg/util/node)
 
@@ -30,7 +24,7 @@ class _Summary(NamedTuple):
     last_restart: str = ""
 
 
-def build_pod_entry(pod: ListedPod) -> PodEntry:
+def build_pod_entry(pod: Pod) -> PodEntry:
     """Return what the listing shows of a pod."""
     summary = _summarize(pod)
     return PodEntry(
@@ -51,16 +45,16 @@ def build_pod_entry(pod: ListedPod) -> PodEntry:
     )
 
 
-def _find_owner(pod: ListedPod) -> Owner | None:
+def _find_owner(pod: Pod) -> Owner | None:
     controllers = (each for each in pod.metadata.owner_references if each.controller)
     return next((Owner(kind=each.kind, name=each.name) for each in controllers), None)
 
 
-def _sidecars(pod: ListedPod) -> frozenset[str]:
+def _sidecars(pod: Pod) -> frozenset[str]:
     return frozenset(each.name for each in pod.spec.init_containers if each.is_sidecar)
 
 
-def _summarize(pod: ListedPod) -> _Summary:
+def _summarize(pod: Pod) -> _Summary:
     reached, blocker = _split_init(pod)
     ready = sum(each.ready for each in reached if _is_up(pod, each))
     if blocker is not None and not _has_condition(pod, "Initialized"):
@@ -75,16 +69,16 @@ def _summarize(pod: ListedPod) -> _Summary:
     return _Summary(status, ready, _restarts(counted), _last_end(counted))
 
 
-def _base_status(pod: ListedPod) -> str:
+def _base_status(pod: Pod) -> str:
     is_gated = any(
         each.type == "PodScheduled" and each.reason == "SchedulingGated" for each in pod.status.conditions
     )
     return "SchedulingGated" if is_gated else pod.status.reason or pod.status.phase
 
 
-def _split_init(pod: ListedPod) -> tuple[list[ListedContainerStatus], ListedContainerStatus | None]:
+def _split_init(pod: Pod) -> tuple[list[ContainerStatus], ContainerStatus | None]:
     """Return the init containers that the pod has come to, and of them the one that it waits for, if any."""
-    reached: list[ListedContainerStatus] = []
+    reached: list[ContainerStatus] = []
     for each in pod.status.init_container_statuses:
         reached.append(each)
         if not (_has_succeeded(each) or _is_up(pod, each)):
@@ -92,17 +86,17 @@ def _split_init(pod: ListedPod) -> tuple[list[ListedContainerStatus], ListedCont
     return reached, None
 
 
-def _has_succeeded(status: ListedContainerStatus) -> bool:
+def _has_succeeded(status: ContainerStatus) -> bool:
     ended = status.state.terminated
     return ended is not None and ended.exit_code == 0
 
 
-def _is_up(pod: ListedPod, status: ListedContainerStatus) -> bool:
+def _is_up(pod: Pod, status: ContainerStatus) -> bool:
     """Whether it is a sidecar that has started: the pod goes on to its next container."""
     return not _has_succeeded(status) and status.started and status.name in _sidecars(pod)
 
 
-def _init_status(pod: ListedPod, status: ListedContainerStatus) -> str:
+def _init_status(pod: Pod, status: ContainerStatus) -> str:
     ended = status.state.terminated
     if ended is not None:
         return f"Init:{_end_reason(ended)}"
@@ -113,7 +107,7 @@ def _init_status(pod: ListedPod, status: ListedContainerStatus) -> str:
     return f"Init:{index}/{len(pod.spec.init_containers)}"
 
 
-def _container_status(pod: ListedPod, status: str) -> str:
+def _container_status(pod: Pod, status: str) -> str:
     """Let each container that waits or has ended speak for the pod; the first in the pod's order wins."""
     failure = ""
     for each in reversed(pod.status.container_statuses):
@@ -125,7 +119,7 @@ def _container_status(pod: ListedPod, status: str) -> str:
     return _completed_status(pod, failure) if status == "Completed" else status
 
 
-def _completed_status(pod: ListedPod, failure: str) -> str:
+def _completed_status(pod: Pod, failure: str) -> str:
     """Say what a pod is whose first container has completed: others may run, or may have failed."""
     has_running = any(_is_ready(each) for each in pod.status.container_statuses)
     if has_running and _has_condition(pod, "Ready"):
@@ -133,7 +127,7 @@ def _completed_status(pod: ListedPod, failure: str) -> str:
     return failure or ("NotReady" if has_running else "Completed")
 
 
-def _override(pod: ListedPod, status: str) -> str:
+def _override(pod: Pod, status: str) -> str:
     if pod.metadata.deletion_timestamp is None:
         return status
     if pod.status.reason == _NODE_LOST:
@@ -141,7 +135,7 @@ def _override(pod: ListedPod, status: str) -> str:
     return status if pod.is_completed else "Terminating"
 
 
-def _is_ready(status: ListedContainerStatus) -> bool:
+def _is_ready(status: ContainerStatus) -> bool:
     state = status.state
     return (
         status.ready and state.running is not None and state.terminated is None and not _waiting_reason(state)
@@ -152,20 +146,20 @@ def _waiting_reason(state: ContainerState) -> str:
     return state.waiting.reason if state.waiting is not None else ""
 
 
-def _end_reason(ended: ListedTermination) -> str:
+def _end_reason(ended: ContainerStateTerminated) -> str:
     if ended.reason:
         return ended.reason
     return f"Signal:{ended.signal}" if ended.signal else f"ExitCode:{ended.exit_code}"
 
 
-def _has_condition(pod: ListedPod, type_: str) -> bool:
+def _has_condition(pod: Pod, type_: str) -> bool:
     return any(each.type == type_ and each.status == "True" for each in pod.status.conditions)
 
 
-def _restarts(statuses: Iterable[ListedContainerStatus]) -> int:
+def _restarts(statuses: Iterable[ContainerStatus]) -> int:
     return sum(each.restart_count for each in statuses)
 
 
-def _last_end(statuses: Iterable[ListedContainerStatus]) -> str:
+def _last_end(statuses: Iterable[ContainerStatus]) -> str:
     ends = (each.last_state.terminated for each in statuses)
     return max((end.finished_at for end in ends if end is not None), default="")

@@ -1,8 +1,10 @@
 """RFC 6455 frames from a server, cut out of a buffer that the socket reads into.
 
-Not websocket-client's own reader: it asks the socket for each header, length and payload by itself, joins
-pieces by concatenation and hands out a copy of a copy; measured at half the speed of this one, and its
-locks are held while it waits. Only what a client must read is here (section 5): server frames are never masked.
+Not websocket-client's own reader: its calls hold a lock while they block, so that a writer in another thread would
+share the TLS connection with it unprotected, and it asks the socket for header, length and payload one by one.
+Measured over TLS on loopback: the same for frames of 32 KiB, 2 to 3 times the CPU time for frames of 1 to 4 KiB,
+which is what programs that print lines make. Only what a client must read is here (section 5): server frames are
+never masked.
 """
 
 from __future__ import annotations

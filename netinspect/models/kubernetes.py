@@ -59,9 +59,11 @@ class ContainerStateRunning(_ApiStruct, frozen=True):
 
 
 class ContainerStateTerminated(_ApiStruct, frozen=True):
-    """The container has ended."""
+    """The container has ended: by which signal, where a signal ended it, and when (RFC 3339)."""
 
     exit_code: int = 0
+    signal: int = 0
+    finished_at: str = ""
     reason: str = ""
     message: str = ""
     container_id: str = field(name="containerID", default="")
@@ -76,10 +78,14 @@ class ContainerState(_ApiStruct, frozen=True):
 
 
 class ContainerStatus(_ApiStruct, frozen=True):
-    """status.containerStatuses[]: `container_id` is `containerd://<64 hex>`, empty before the first start."""
+    """status.containerStatuses[]: `container_id` is `containerd://<64 hex>`, empty before the first start.
+
+    `started` says that the startup probe has passed.
+    """
 
     name: str
     ready: bool = False
+    started: bool = False
     restart_count: int = 0
     container_id: str = field(name="containerID", default="")
     state: ContainerState = ContainerState()
@@ -110,6 +116,17 @@ class Container(_ApiStruct, frozen=True):
     security_context: SecurityContext = SecurityContext()
 
 
+class InitContainer(Container, frozen=True):
+    """An init container. With the restart policy Always it is a sidecar, which runs as long as the pod."""
+
+    restart_policy: str = ""
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Whether the container counts as one of the pod's own (API: "restartable init container")."""
+        return self.restart_policy == "Always"
+
+
 class PodSpec(_ApiStruct, frozen=True):
     """What a pod asked for."""
 
@@ -118,6 +135,7 @@ class PodSpec(_ApiStruct, frozen=True):
     host_pid: bool = field(name="hostPID", default=False)
     runtime_class_name: str = ""
     containers: tuple[Container, ...] = ()
+    init_containers: tuple[InitContainer, ...] = ()
 
 
 class PodIP(_ApiStruct, frozen=True):
@@ -314,7 +332,7 @@ class Service(_ApiStruct, frozen=True):
 class EndpointConditions(_ApiStruct, frozen=True):
     """An endpoint's conditions; None is "unknown", which consumers read as the default.
 
-    Source: discovery/v1 types.go: ready None = true, serving None = ready, terminating None = false.
+    Source: discovery/v1 types.go: ready None = true, serving None = true, terminating None = false.
     """
 
     ready: bool | None = None
@@ -347,8 +365,8 @@ class Endpoint(_ApiStruct, frozen=True):
 
     @property
     def serving(self) -> bool:
-        """Whether the endpoint still answers, terminating or not (None reads as `ready`)."""
-        return self.ready if self.conditions.serving is None else self.conditions.serving
+        """Whether the endpoint still answers, terminating or not (None reads as true)."""
+        return self.conditions.serving is not False
 
     @property
     def terminating(self) -> bool:

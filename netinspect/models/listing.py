@@ -1,4 +1,4 @@
-"""Pods and services as the commands `pods` and `services` list them, and the pod fields that only a listing reads.
+"""Pods and services as the commands `pods` and `services` list them.
 
 Names are the API's. Lists of addresses keep the API's order: the first is of the primary family.
 """
@@ -9,67 +9,6 @@ import msgspec
 from msgspec import field
 
 from netinspect.models.address import Address
-from netinspect.models.kubernetes import (
-    Container,
-    ContainerState,
-    ContainerStateTerminated,
-    ContainerStatus,
-    Pod,
-    PodSpec,
-    PodStatus,
-)
-
-
-class ListedTermination(ContainerStateTerminated, frozen=True):
-    """How a container ended: by which signal, where a signal ended it, and when (RFC 3339)."""
-
-    signal: int = 0
-    finished_at: str = ""
-
-
-class ListedContainerState(ContainerState, frozen=True):
-    """A container's state, with its whole end."""
-
-    terminated: ListedTermination | None = None
-
-
-class ListedContainerStatus(ContainerStatus, frozen=True):
-    """A container's status. `started` says that a sidecar's startup probe has passed."""
-
-    started: bool = False
-    state: ListedContainerState = ListedContainerState()
-    last_state: ListedContainerState = ListedContainerState()
-
-
-class InitContainer(Container, frozen=True):
-    """An init container. With the restart policy Always it is a sidecar, which runs as long as the pod."""
-
-    restart_policy: str = ""
-
-    @property
-    def is_sidecar(self) -> bool:
-        """Whether the container counts as one of the pod's own (API: "restartable init container")."""
-        return self.restart_policy == "Always"
-
-
-class ListedPodSpec(PodSpec, frozen=True):
-    """What a pod asked for, init containers included."""
-
-    init_containers: tuple[InitContainer, ...] = ()
-
-
-class ListedPodStatus(PodStatus, frozen=True):
-    """What the kubelet says of a pod, with the whole end of its containers."""
-
-    container_statuses: tuple[ListedContainerStatus, ...] = ()
-    init_container_statuses: tuple[ListedContainerStatus, ...] = ()
-
-
-class ListedPod(Pod, frozen=True):
-    """A pod with the fields that kubectl's STATUS, READY and RESTARTS are made from."""
-
-    spec: ListedPodSpec = ListedPodSpec()
-    status: ListedPodStatus = ListedPodStatus()
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

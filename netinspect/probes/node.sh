@@ -141,7 +141,8 @@ places_of() { # fills $places with "NETNS,FILE" of the pod $key
   done
   [ -z "$places" ] || return
   by=pinned
-  [ "$pins" ] || pins=$(pinned | head -n 256 | tr ' ' ,)
+  # The blank: where none was found, none is looked for again.
+  [ "$pins" ] || pins=" $(pinned | head -n 256 | tr ' ' ,)"
   places=$pins
 }
 

@@ -1,4 +1,4 @@
-"""Tables as kubectl prints them: upper-case headers, three blanks between columns, no lines."""
+"""Tables much as kubectl prints them: upper-case headers, columns kept apart by blanks, no lines."""
 
 from __future__ import annotations
 
@@ -44,4 +44,5 @@ def render_table(
 
 
 def _one_line(text: str) -> str:
-    return sanitize(text).replace("\n", " ").replace("\t", " ") or EMPTY
+    # Whatever str.splitlines() takes for the end of a line would cut the row in two.
+    return " ".join(sanitize(text).replace("\t", " ").splitlines()) or EMPTY

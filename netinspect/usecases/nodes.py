@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from netinspect.cluster.signals import shielded
 from netinspect.errors import DeadlineError, NetinspectError, UsageError
 from netinspect.models.fact import Gap, Reason
 
@@ -56,8 +57,10 @@ def ask_nodes(
                 except NetinspectError as error:
                     failures[pending[future]] = error
         except BaseException:
-            cancel()
-            pool.shutdown(wait=True, cancel_futures=True)
+            # The jobs delete what they made on their way out: no second Ctrl-C may cut that short.
+            with shielded():
+                cancel()
+                pool.shutdown(wait=True, cancel_futures=True)
             raise
     if failures and not answers:
         raise next(iter(failures.values()))

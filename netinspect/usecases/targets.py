@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import msgspec
 
@@ -138,18 +139,22 @@ def _parse_reference(name: str) -> tuple[str, str]:
 def _scope(client: ClusterClient, targets: Targets) -> str:
     if targets.all_namespaces:
         return "/api/v1/pods"
-    return f"/api/v1/namespaces/{targets.namespace or client.namespace}/pods"
+    return f"/api/v1/namespaces/{quote(targets.namespace or client.namespace, safe='')}/pods"
 
 
 def _pods_of_nodes(client: ClusterClient, targets: Targets) -> tuple[Pod, ...]:
     # Nodes know no namespaces: all of their pods are meant, unless -n says otherwise.
-    scope = f"/api/v1/namespaces/{targets.namespace}/pods" if targets.namespace else "/api/v1/pods"
+    scope = (
+        f"/api/v1/namespaces/{quote(targets.namespace, safe='')}/pods"
+        if targets.namespace
+        else "/api/v1/pods"
+    )
     if targets.all_nodes:
         pods = _list_pods(client, scope, label_selector=targets.selector)
         return tuple(pod for pod in pods if pod.spec.node_name)
     found: list[Pod] = []
     for node in dict.fromkeys(targets.nodes):
-        client.get_object(Node, f"/api/v1/nodes/{node}")
+        client.get_object(Node, f"/api/v1/nodes/{quote(node, safe='')}")
         found += _list_pods(
             client, scope, label_selector=targets.selector, field_selector=f"spec.nodeName={node}"
         )
@@ -158,7 +163,7 @@ def _pods_of_nodes(client: ClusterClient, targets: Targets) -> tuple[Pod, ...]:
 
 def _resolve(client: ClusterClient, scope: str, kind: str, name: str) -> tuple[Pod, ...]:
     if kind == "pod":
-        return (client.get_object(Pod, f"{scope}/{name}"),)
+        return (client.get_object(Pod, f"{scope}/{quote(name, safe='')}"),)
     base = scope.removesuffix("/pods")
     if kind == "service":
         selector = _service_selector(client, base, name)
@@ -171,7 +176,7 @@ def _resolve(client: ClusterClient, scope: str, kind: str, name: str) -> tuple[P
 
 
 def _service_selector(client: ClusterClient, base: str, name: str) -> str:
-    service = client.get_object(Service, f"{base}/services/{name}")
+    service = client.get_object(Service, f"{base}/services/{quote(name, safe='')}")
     if not service.spec.selector:
         raise TargetError(f'service "{name}" has no selector: its endpoints are not made from pods')
     return ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
@@ -180,7 +185,7 @@ def _service_selector(client: ClusterClient, base: str, name: str) -> str:
 def _workload_selector(client: ClusterClient, base: str, kind: str, name: str) -> str:
     group, plural, _ = _WORKLOADS[kind]
     namespace = base.removeprefix("/api/v1")
-    workload = client.get_object(Workload, f"{group}{namespace}/{plural}/{name}")
+    workload = client.get_object(Workload, f"{group}{namespace}/{plural}/{quote(name, safe='')}")
     selector = workload.spec.selector
     if selector is None:
         raise TargetError(f'{kind} "{name}" has no selector')

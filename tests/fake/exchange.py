@@ -140,8 +140,9 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 def _common_name(connection: Any) -> str:
-    certificate = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
-    names = (
-        value for part in (certificate or {}).get("subject", ()) for key, value in part if key == "commonName"
-    )
-    return next(names, "")
+    """Return the CN of the client's certificate; `subject` is a tuple of names, each a tuple of pairs."""
+    certificate: dict[str, Any] = {}
+    if isinstance(connection, ssl.SSLSocket):
+        certificate = connection.getpeercert() or {}
+    pairs = dict(pair for name in certificate.get("subject", ()) for pair in name)
+    return str(pairs.get("commonName", ""))

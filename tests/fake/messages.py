@@ -47,13 +47,11 @@ def reply(value: Object, status: int = 200, **headers: str) -> Response:
     return Response(status, json.dumps(value).encode(), {"Content-Type": "application/json", **names})
 
 
-def failure(
-    code: int, reason: str, message: str, *, details: Object | None = None, **headers: str
-) -> Response:
+def failure(code: int, reason: str, message: str, **headers: str) -> Response:
     """Build a Status as the API server sends it."""
     status = {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "details": details or {}, "code": code,
+        "message": message, "reason": reason, "details": {}, "code": code,
     }  # fmt: skip
     return reply(status, code, **headers)
 

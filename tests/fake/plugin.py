@@ -45,7 +45,7 @@ def client(kubeconfig: Path) -> Iterator[ClusterClient]:
     client.close()
 
 
-def kubeconfig_of(api: FakeApi, user: Object | None = None, **cluster: object) -> Object:
+def kubeconfig_of(api: FakeApi, user: Object | None = None, cluster: Object | None = None) -> Object:
     """Return a kubeconfig for a fake server: alice with her certificate unless another user entry is given."""
     pki = api.pki
     entry: Object = {"server": api.url}
@@ -60,7 +60,7 @@ def kubeconfig_of(api: FakeApi, user: Object | None = None, **cluster: object) -
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "fake",
-        "clusters": [{"name": "fake", "cluster": {**entry, **cluster}}],
+        "clusters": [{"name": "fake", "cluster": {**entry, **(cluster or {})}}],
         "users": [{"name": "alice", "user": user or {}}],
         "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "alice", "namespace": "demo"}}],
     }

@@ -108,18 +108,22 @@ class ServerSocket:
     def _read(self, size: int) -> bytes | None:
         while len(self._buffer) < size:
             try:
-                with self._tls_lock:
-                    data = self._connection.recv(65536)
-            except _NOT_NOW:
-                self._wait(select.POLLIN)
-                continue
+                data = self._receive_some()
             except (OSError, ValueError):
-                return None
+                return None  # closed, here or there
             if not data:
                 return None
             self._buffer += data
         data, self._buffer = self._buffer[:size], self._buffer[size:]
         return data
+
+    def _receive_some(self) -> bytes:
+        while True:
+            try:
+                with self._tls_lock:
+                    return bytes(self._connection.recv(65536))
+            except _NOT_NOW:
+                self._wait(select.POLLIN)
 
     def _wait(self, what: int) -> None:
         poller = select.poll()

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from netinspect.analyze.pods import build_pod_entry
-from netinspect.models.listing import ListedPod, Owner
+from netinspect.models.kubernetes import Pod
+from netinspect.models.listing import Owner
 from netinspect.parse.api import parse_object
 
 RUNNING = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
@@ -18,7 +19,7 @@ COMPLETED = {"terminated": {"exitCode": 0, "reason": "Completed"}}
 
 def make_pod(
     status: dict[str, Any], *, spec: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
-) -> ListedPod:
+) -> Pod:
     """Read a pod as the API sends it; its containers are those that `status` speaks of."""
     containers = [{"name": each["name"]} for each in status.get("containerStatuses", [])] or [{"name": "c"}]
     pod = {
@@ -26,7 +27,7 @@ def make_pod(
         "spec": {"containers": containers, **(spec or {})},
         "status": {"phase": "Running", **status},
     }
-    return parse_object(ListedPod, msgspec.json.encode(pod))
+    return parse_object(Pod, msgspec.json.encode(pod))
 
 
 def container(name: str, state: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def ready(status: str) -> dict[str, str]:
     return {"type": "Ready", "status": status}
 
 
-def show(pod: ListedPod) -> tuple[str, str]:
+def show(pod: Pod) -> tuple[str, str]:
     entry = build_pod_entry(pod)
     return entry.status, f"{entry.ready_containers}/{entry.total_containers}"
 

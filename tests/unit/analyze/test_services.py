@@ -59,7 +59,11 @@ def test_endpoints_of_ipv6_slices_are_counted_with_their_pods() -> None:
     """A service that has IPv6 only is an ordinary service."""
     entry = build_service_entry(
         make_service(),
-        [make_slice([endpoint("fd00::7", "web-1", "node-a"), endpoint("fd00::8", ready=False)])],
+        [
+            make_slice(
+                [endpoint("fd00::7", "web-1", "node-a"), endpoint("fd00::8", ready=False, serving=False)]
+            )
+        ],
     )
     assert entry.counts == (
         EndpointCounts(family="IPv6", total=2, ready=1, not_ready=1, serving=1, terminating=0),
@@ -74,7 +78,7 @@ def test_endpoints_of_ipv6_slices_are_counted_with_their_pods() -> None:
     ("conditions", "expected"),
     [
         pytest.param({}, (True, True, False), id="nothing said"),
-        pytest.param({"ready": False}, (False, False, False), id="serving follows ready"),
+        pytest.param({"ready": False}, (False, True, False), id="serving does not follow ready"),
         pytest.param(
             {"ready": False, "serving": True, "terminating": True}, (False, True, True), id="draining"
         ),
@@ -84,7 +88,7 @@ def test_endpoints_of_ipv6_slices_are_counted_with_their_pods() -> None:
 def test_conditions_that_are_not_set_have_the_apis_meaning(
     conditions: dict[str, Any], expected: tuple[bool, bool, bool]
 ) -> None:
-    """Unknown ready means ready, unknown serving means as ready, unknown terminating means no."""
+    """Unknown ready means ready, unknown serving means serving, unknown terminating means no."""
     (merged,) = merge_endpoints([make_slice([endpoint("fd00::7", **conditions)])])
     assert (merged.ready, merged.serving, merged.terminating) == expected
 

@@ -185,7 +185,7 @@ def test_a_server_of_another_authority_is_refused(fake_api: FakeApi, tmp_path: P
     """The certificate is checked against the kubeconfig's authority."""
     assert fake_api.pki
     config = kubeconfig_of(
-        fake_api, **{"certificate-authority-data": fake_api.pki.data(fake_api.pki.other_ca)}
+        fake_api, cluster={"certificate-authority-data": fake_api.pki.data(fake_api.pki.other_ca)}
     )
     path = _write(tmp_path, config)
     with pytest.raises(ClusterError, match="x509: certificate signed by unknown authority") as caught:
@@ -205,7 +205,7 @@ def test_tls_verification_can_be_switched_off(fake_api: FakeApi, tmp_path: Path)
     """--insecure-skip-tls-verify overrides the file's authority."""
     assert fake_api.pki
     config = kubeconfig_of(
-        fake_api, **{"certificate-authority-data": fake_api.pki.data(fake_api.pki.other_ca)}
+        fake_api, cluster={"certificate-authority-data": fake_api.pki.data(fake_api.pki.other_ca)}
     )
     client_of(_write(tmp_path, config), insecure_skip_tls_verify=True).request("GET", PODS)
 
@@ -393,7 +393,7 @@ def test_a_proxy_is_used_for_rest_and_for_exec(fake_api: FakeApi, tmp_path: Path
     fake_api.store.add("pods", pod("web"))
     with _Proxy() as proxy:
         url = f"http://user:pass@127.0.0.1:{proxy.port}"
-        client = client_of(_write(tmp_path, kubeconfig_of(fake_api, **{"proxy-url": url})))
+        client = client_of(_write(tmp_path, kubeconfig_of(fake_api, cluster={"proxy-url": url})))
         client.request("GET", PODS)
         for _ in client.exec("demo", "web", "main", ["true"]):
             pass

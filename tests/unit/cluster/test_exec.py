@@ -20,6 +20,7 @@ from netinspect.cluster.wire import Wire
 from netinspect.errors import ClusterError, DeadlineError
 from tests.fake import faults, programs
 from tests.fake.api import V4, V5, FakeApi
+from tests.fake.exchange import Exchange
 from tests.fake.plugin import pod
 from tests.fake.programs import ERROR, STDERR, STDOUT, ExecCall
 from tests.fake.websocket import BINARY, CONTINUATION, PING, encode_frame
@@ -299,7 +300,7 @@ def test_a_refused_handshake_says_why(
 def test_a_refusal_in_chunks_is_read(client: ClusterClient, fake_api: FakeApi) -> None:
     """Go sends long answers chunked, without their length."""
 
-    def chunked(exchange: faults.Exchange, _: object) -> None:
+    def chunked(exchange: Exchange, _: object) -> None:
         exchange.send_response(403)
         exchange.send_header("Transfer-Encoding", "chunked")
         exchange.end_headers()
