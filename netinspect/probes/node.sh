@@ -146,6 +146,12 @@ places_of() { # fills $places with "NETNS,FILE" of the pod $key
   places=$pins
 }
 
+for tool in awk grep gzip readlink timeout; do
+  command -v "$tool" >/dev/null || {
+    echo "$tool: not found" >&2
+    exit 127
+  }
+done
 printf 'hello 1 %s\n' "$own"
 needles=
 while read -r word && [ "$word" != . ]; do

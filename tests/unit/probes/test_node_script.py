@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -112,6 +113,21 @@ def test_a_probe_is_ended_at_its_time_limit(shell: Shell, command: str) -> None:
     assert results["slow"].stdout == b"begun\n"
     assert 0.9 < results["slow"].duration_s < 10
     assert read_fact(results["next"], bytes) == Known(b"here\n")
+
+
+@pytest.mark.parametrize("tool", ["awk", "grep", "gzip", "readlink", "timeout"])
+def test_an_image_without_a_needed_tool_is_told_before_anything_is_run(
+    shell: Shell, tool: str, tmp_path: Path
+) -> None:
+    """Half an answer would look like a broken stream; so nothing is answered, and the missing tool is named."""
+    for other in {"awk", "grep", "gzip", "readlink", "timeout", "ls"} - {tool}:
+        found = shutil.which(other)
+        assert found is not None
+        (tmp_path / other).symlink_to(found)
+    command = Shell(shell.argv, str(tmp_path)).command()
+    done = subprocess.run(command, input=encode_plan(Plan()), capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (127, b"")
+    assert f"{tool}: not found".encode() in done.stderr
 
 
 def test_a_probe_cannot_eat_the_plan(shell: Shell) -> None:
@@ -238,7 +254,8 @@ def read_only() -> tuple[str, ...]:
     """A command line that runs another where no file can be written anywhere, as in our pod."""
     script = (
         "mount --make-rprivate / && mount -o remount,bind,ro / && "
-        'for dir in /tmp /var/tmp /dev/shm; do mount -t tmpfs -o ro none "$dir" || exit; done; exec "$@"'
+        'for dir in /tmp /var/tmp /dev/shm; do mount --bind "$dir" "$dir" && mount -o remount,bind,ro "$dir" || exit; '
+        'done; exec "$@"'
     )
     prefix = ("unshare", "--mount", "sh", "-c", script, "sh")
     probe = subprocess.run([*prefix, "true"], capture_output=True, check=False)
