@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from netinspect.cluster import debug_pod
 from netinspect.cluster.identity import get_user, may
@@ -73,10 +74,10 @@ def design_debug_pod(
 ) -> debug_pod.DebugPod:
     """Decide on a debug pod: its name, and how long it may live.
 
-    A pod that is kept lives as long as `--keep` says; any other a little longer than the command may take.
+    It lives a little longer than the command may take, and at least as long as `--keep` says.
     """
-    is_kept = options.keep_s is not None and command is None
-    lifetime = math.ceil(options.keep_s if is_kept and options.keep_s else lifetime_s + _MARGIN_S)
+    keep_s = (options.keep_s or 0) if command is None else 0
+    lifetime = math.ceil(max(keep_s, lifetime_s + _MARGIN_S))
     return debug_pod.DebugPod(
         name=debug_pod.pod_name(node, f"{run_id}{secrets.token_hex(2)}"),
         namespace=options.namespace or "default",
@@ -87,7 +88,7 @@ def design_debug_pod(
         expires=debug_pod.format_time(datetime.now(UTC) + timedelta(seconds=lifetime)),
         user=user,
         run_id=run_id,
-        is_kept=is_kept,
+        is_kept=keep_s > 0,
         command=command,
         pull_policy=options.image_pull_policy,
         pull_secrets=options.image_pull_secrets,
@@ -112,9 +113,9 @@ class NodeAccess:
         warn: Callable[[str], None],
     ) -> None:
         self.client = client
-        self.options = options
-        self.deadline = deadline
         self.namespace = options.namespace or client.context.own_namespace
+        self.options = replace(options, namespace=self.namespace)
+        self.deadline = deadline
         self.run_id = secrets.token_hex(5)
         self.user = get_user(client)
         self._notify = notify
@@ -208,7 +209,8 @@ class NodeAccess:
         try:
             answer = self.client.create(path, encode_json(debug_pod.build_debug_pod(pod)))
         except ClusterError as error:
-            if error.status is None or error.status >= 500:
+            # The name is ours alone: what bears it already is ours, of a request that arrived twice.
+            if error.status is None or error.status >= 500 or error.reason == "AlreadyExists":
                 raise
             del self._uncertain[pod.name]
             raise explain_refusal(error, self.namespace) from error

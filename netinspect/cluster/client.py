@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from netinspect.cluster.answers import checked, read_all
 from netinspect.cluster.deadline import Deadline, waiting_for
-from netinspect.cluster.errors import ConnectionLost, RequestRefused, refusal, translated
+from netinspect.cluster.errors import ConnectionLost, RequestRefused, translated
 from netinspect.cluster.headers import Header, build_headers
 from netinspect.cluster.kubeconfig import ResolvedContext, resolve_context
 from netinspect.cluster.listing import ListResult, list_pages
@@ -35,9 +36,6 @@ Query = Mapping[str, Any] | Sequence[tuple[str, Any]]
 
 READ_S = 30.0
 """How long the server may be silent within an answer."""
-
-_MAX_ERROR_BODY = 1 << 20
-_WARNING = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')  # RFC 7234, 5.5: code, agent, quoted text
 
 
 def connect(options: ConnectionOptions, deadline: Deadline | None = None) -> ClusterClient:
@@ -67,6 +65,7 @@ class ClusterClient:
         self.deadline = deadline
         self.warnings: list[str] = []
         self._lazy_credentials: Credentials | None = None
+        self._lock = threading.Lock()
 
     @property
     def namespace(self) -> str:
@@ -105,7 +104,8 @@ class ClusterClient:
                 response = self.open(
                     method, path, query=query, body=body, content_type=content_type, deadline=within
                 )
-                return self._read(response, method, path, within)
+                with waiting_for(_answer_to(method, path), within), self._translated(method, path):
+                    return read_all(response)
             except (RequestRefused, ConnectionLost) as error:
                 pause_s = retry_pause_s(error, method, attempt, deadline.remaining_s())
                 if pause_s is None:
@@ -251,11 +251,12 @@ class ClusterClient:
 
         def send(pool: Any, headers: list[Header]) -> Any:
             with waiting_for(_answer_to(method, path), deadline), self._translated(method, path):
-                return self._checked(send_request(pool, method, url, [*headers, *extra], body, read_s))
+                response = send_request(pool, method, url, [*headers, *extra], body, read_s)
+                return checked(response, self.warnings)
 
         return self.authorized(send)
 
-    def authorized(self, send: Any) -> Any:
+    def authorized(self, send: Callable[[Any, list[Header]], T]) -> T:
         """Call `send(pool, headers)` with current credentials, once more with new ones where they were refused."""
         session, authorization = self._credentials().current()
         try:
@@ -273,42 +274,19 @@ class ClusterClient:
             self._lazy_credentials.close()
 
     def _credentials(self) -> Credentials:
-        if self._lazy_credentials is None:
-            from netinspect.cluster.credentials import Credentials
+        from netinspect.cluster.credentials import Credentials
 
-            proxy_url = str(self.context.cluster.get("proxy-url") or "")
-            proxy = resolve_proxy(self.context.server, proxy_url, os.environ)
-            self._lazy_credentials = Credentials(self.context, proxy)
-        return self._lazy_credentials
+        with self._lock:
+            if self._lazy_credentials is None:
+                proxy_url = str(self.context.cluster.get("proxy-url") or "")
+                proxy = resolve_proxy(self.context.server, proxy_url, os.environ)
+                self._lazy_credentials = Credentials(self.context, proxy)
+            return self._lazy_credentials
 
     def _url(self, path: str, query: Query) -> str:
         pairs = query.items() if isinstance(query, Mapping) else query
         text = urlencode([(key, str(value)) for key, value in pairs], quote_via=quote)
         return f"{self.context.server}{path}{'?' + text if text else ''}"
-
-    def _checked(self, response: Any) -> Any:
-        """Note warnings; turn an error status into an error."""
-        for value in response.headers.getlist("Warning"):
-            for text in _WARNING.findall(value):
-                if text not in self.warnings:
-                    self.warnings.append(text)
-        if response.status < 300:
-            return response
-        try:
-            body = response.read(_MAX_ERROR_BODY)
-        finally:
-            response.close()
-        raise refusal(response.status, body, response.headers)
-
-    def _read(self, response: Any, method: str, path: str, deadline: Deadline) -> bytes:
-        with waiting_for(_answer_to(method, path), deadline), self._translated(method, path):
-            try:
-                return bytes(response.read())
-            except BaseException:
-                response.close()  # half an answer is still in the connection: it must not be used again
-                raise
-            finally:
-                response.release_conn()
 
     def _translated(self, method: str, path: str) -> Any:
         return translated(self.context.server, _answer_to(method, path))

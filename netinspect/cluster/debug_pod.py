@@ -104,7 +104,7 @@ def is_expired(pod: Pod, now: datetime) -> bool:
         return False
     try:
         return datetime.fromisoformat(text) < now
-    except ValueError:
+    except (ValueError, TypeError):  # no moment, or one without a time zone
         return False
 
 

@@ -156,7 +156,7 @@ _REFUSALS = (
         r"security context constraint",
         "OpenShift needs an SCC for this: oc adm policy add-scc-to-user privileged -z default -n {namespace}",
     ),
-    (r"exceeded quota", "raise the quota of namespace {namespace}, or name another with --debug-namespace"),
+    (r"(exceeded|failed) quota", "raise the quota of namespace {namespace}, or name another with --debug-namespace"),
     (
         r"(minimum|maximum) (cpu|memory) usage|LimitRange",
         "the LimitRange of namespace {namespace} forbids it; name another with --debug-namespace",
@@ -165,7 +165,7 @@ _REFUSALS = (
     (r"namespaces \"[^\"]*\" not found", "name an existing namespace with --debug-namespace"),
     (r"because it is being terminated", "name another namespace with --debug-namespace"),
     (
-        r"admission webhook",
+        r"admission webhook|ValidatingAdmissionPolicy",
         "a policy of the cluster refuses the pod; --debug-namespace may name a namespace that it exempts, and "
         "--dry-run prints the pod",
     ),

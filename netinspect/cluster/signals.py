@@ -1,7 +1,7 @@
 """Signals as exceptions, and the one stretch in which they have to wait: deleting what we made.
 
 SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread, so that every `finally` on the way runs. Inside
-`shielded()` a signal is only noted; each one calls `on_signal`, which can say what is being waited for.
+`shielded()` the first is only noted; each further one calls `on_signal`, which can say what is being waited for.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ VERSION = "1"
 _SOURCE = "node side"
 _GZIP_WBITS = 31
 _MAX_LINE = 4096
+_CHUNK = 65536
 
 
 def parse_frames(chunks: Iterable[bytes]) -> NodeAnswer:
@@ -36,9 +37,9 @@ def parse_frames(chunks: Iterable[bytes]) -> NodeAnswer:
         word, *values = line.split(" ")
         if word == "hello" and netns is None:
             netns = _read_hello(values, line)
-        elif word == "probe" and len(values) == 4 and not is_whole:
+        elif word == "probe" and len(values) == 4 and netns is not None and not is_whole:
             results.append(_read_probe(reader, values))
-        elif word == "done" and not is_whole:
+        elif word == "done" and netns is not None and not is_whole:
             _check_count(values, results, line)
             is_whole = True
         else:
@@ -58,13 +59,18 @@ def parse_log_frames(log: bytes) -> NodeAnswer:
         data = base64.b64decode(text[: len(text) // 4 * 4], validate=True)
     except binascii.Error as error:
         raise ParseError(str(error), source="log of the debug pod", line=_show(log[:200])) from error
-    return parse_frames([data])
+    return parse_frames(data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
 
 
 def _read_hello(values: list[str], line: str) -> int:
     if len(values) != 2 or values[0] != VERSION:
         raise ParseError(f"expected protocol version {VERSION}", source=_SOURCE, line=line)
-    return int(values[1]) if values[1].isdigit() else 0
+    return _read_inode(values[1])
+
+
+def _read_inode(text: str) -> int:
+    """Return a netns' inode; 0 where the node would not tell."""
+    return int(text) if text.isdecimal() else 0
 
 
 def _check_count(values: list[str], results: list[CommandResult], line: str) -> None:
@@ -74,7 +80,7 @@ def _check_count(values: list[str], results: list[CommandResult], line: str) -> 
 
 def _read_probe(reader: _Reader, values: list[str]) -> CommandResult:
     key, netns, how, name = values
-    inode = int(netns) if netns.isdigit() else 0
+    inode = _read_inode(netns)
     stdout, whole = reader.member()
     trailer, trailer_whole = reader.member() if whole else (b"", False)
     if not trailer_whole:
@@ -97,14 +103,14 @@ class _Reader:
 
     def line(self) -> str | None:
         """Return the next line without its end, or None at the end of the stream (a cut line is none)."""
-        while b"\n" not in self._rest:
-            if len(self._rest) > _MAX_LINE:
-                raise ParseError("a line without end", source=_SOURCE, line=_show(self._rest))
+        while (end := self._rest.find(b"\n")) < 0 and len(self._rest) <= _MAX_LINE:
             chunk = next(self._chunks, None)
             if chunk is None:
                 return None
             self._rest += chunk
-        line, _, self._rest = self._rest.partition(b"\n")
+        if not 0 <= end <= _MAX_LINE:
+            raise ParseError("a line without end", source=_SOURCE, line=_show(self._rest[:_MAX_LINE]))
+        line, self._rest = self._rest[:end], self._rest[end + 1 :]
         return _show(line)
 
     def member(self) -> tuple[bytes, bool]:

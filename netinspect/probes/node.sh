@@ -72,8 +72,9 @@ probes() { # COMMAND: reads probes and calls COMMAND NAME TIMEOUT ARGV... for ea
   done
 }
 
-# Which netns has a process of which pod: "KEY NETNS PID", of a netns some processes, as the first may end meanwhile. A needle is a word of the process's cgroup path, or its
-# end (pod<UID>, cri-containerd-<ID>). conmon bears the container's id and lives in the node's netns.
+# Which netns has a process of which pod: "KEY NETNS PID", some of each netns, since the first may end meanwhile. A
+# needle is a word of the process's cgroup path, or its end (pod<UID>, cri-containerd-<ID>). conmon bears the
+# container's id and lives in the node's netns.
 join() {
   awk -v own="$own" '
     $1 == "n" { of[$3] = $2; next }

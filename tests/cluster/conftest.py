@@ -37,7 +37,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(autouse=True)
 def _no_debug_pod_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test no debug pod is on the cluster: whatever the test did, that is promised."""
+    """After each test no debug pod is left: whatever the test did, that is promised."""
     kit: Cluster = request.getfixturevalue("cluster")
     yield
     left = kit.debug_pods()

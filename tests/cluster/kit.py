@@ -43,6 +43,8 @@ class Cluster:
         self.image = image
         self.namespace = namespace
         self.env = {**os.environ, "KUBECONFIG": kubeconfig, "PATH": path, "NETINSPECT_IMAGE": image}
+        # The cluster may be somebody's own, with debug pods of others: ours are made and looked for apart.
+        self.env["NETINSPECT_DEBUG_NAMESPACE"] = namespace
         self.env.pop("NO_COLOR", None)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> Ran:
@@ -94,8 +96,8 @@ class Cluster:
         return [node["metadata"]["name"] for node in self.get("nodes")["items"]]
 
     def debug_pods(self) -> list[tuple[str, str]]:
-        """Return namespace and name of every debug pod that is on the cluster."""
-        items = self.get("pods", "-A", "-l", _SELECTOR)["items"]
+        """Return namespace and name of every debug pod of the tests."""
+        items = self.get("pods", "-n", self.namespace, "-l", _SELECTOR)["items"]
         return [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in items]
 
     def wait_for_debug_pod(self, timeout_s: float = 20) -> str:
@@ -118,11 +120,11 @@ class Cluster:
         """Run a privileged host-network pod on each node."""
         self.apply(*(_observer(node, self.image, self.namespace) for node in self.nodes()))
         for node in self.nodes():
-            self.kubectl("wait", "--for=condition=Ready", f"pod/{_observer_name(node)}", "-n", self.namespace)
+            self.kubectl("wait", "--for=condition=Ready", f"pod/{observer_name(node)}", "-n", self.namespace)
 
     def on_node(self, node: str, *command: str) -> str:
         """Run a command in the node's network and PID namespaces, and return its stdout."""
-        return self.kubectl("exec", "-n", self.namespace, _observer_name(node), "--", *command).out
+        return self.kubectl("exec", "-n", self.namespace, observer_name(node), "--", *command).out
 
     def tx_packets(self, node: str) -> dict[str, int]:
         """Return each node link's count of packets sent (/proc/net/dev, column 10)."""
@@ -130,10 +132,10 @@ class Cluster:
         split = (line.replace(":", " ").split() for line in lines)
         return {words[0]: int(words[10]) for words in split}
 
-    def link_that_moves(self, node: str, address: str, count: int = 30) -> str:
+    def link_that_moves(self, node: str, address: str, count: int = 150) -> str:
         """Ping a pod from its node and return the one port that sent it all those packets."""
         before = self.tx_packets(node)
-        self.on_node(node, "ping", "-q", "-i", "0.01", "-c", str(count), address)
+        self.on_node(node, "ping", "-q", "-i", "0.005", "-c", str(count), address)
         after = self.tx_packets(node)
         moved = {name: after[name] - before.get(name, 0) for name in after}
         bridges = set(re.findall(r"master (\S+)", self.on_node(node, "ip", "-o", "link"))) | {"lo"}
@@ -160,7 +162,8 @@ def pods_with_own_netns(items: Iterable[dict[str, Any]]) -> list[dict[str, Any]]
     ]
 
 
-def _observer_name(node: str) -> str:
+def observer_name(node: str) -> str:
+    """Return the name of the witness on a node."""
     return f"observer-{node}"
 
 
@@ -168,7 +171,7 @@ def _observer(node: str, image: str, namespace: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": _observer_name(node), "namespace": namespace},
+        "metadata": {"name": observer_name(node), "namespace": namespace},
         "spec": {
             "nodeName": node,
             "hostNetwork": True,

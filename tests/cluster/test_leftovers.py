@@ -117,7 +117,9 @@ def test_what_a_killed_run_left_is_swept_by_the_next(cluster: Cluster, pod: str)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     past = format_time(datetime.now(UTC) - timedelta(minutes=1))
-    cluster.kubectl("annotate", "pod", left, "--overwrite", f"kubectl-netinspect/expires={past}")
+    cluster.kubectl(
+        "annotate", "pod", "-n", cluster.namespace, left, "--overwrite", f"kubectl-netinspect/expires={past}"
+    )
     ran = cluster.netinspect("veth", pod, "-n", cluster.namespace).ok()
     assert left in ran.err
 
@@ -142,11 +144,11 @@ def test_a_sweep_leaves_other_users_and_kept_pods_alone(cluster: Cluster, pod: s
         assert remaining(cluster) == {"live-mine", "expired-other", "live-other", "kept-other"}
         cluster.netinspect("cleanup").ok()
         assert remaining(cluster) == {"live-mine", "expired-other", "live-other", "kept-other"}
-        cluster.netinspect("cleanup", "-A", "--force", "--all-users").ok()
+        cluster.netinspect("cleanup", "--force", "--all-users").ok()
         assert remaining(cluster) == {"live-other", "kept-other"}
     finally:
         for name in remaining(cluster):
-            cluster.kubectl("delete", "pod", "--now", name)
+            cluster.kubectl("delete", "pod", "--now", "-n", cluster.namespace, name)
 
 
 def test_a_kept_pod_serves_later_commands_until_cleanup(cluster: Cluster, pod: str) -> None:
@@ -173,7 +175,9 @@ def test_an_api_server_that_stops_in_the_middle(cluster: Cluster, pod: str) -> N
     ((namespace, left),) = cluster.debug_pods()
     assert f"kubectl delete pod --now -n {namespace} {left}".encode() in err
     past = format_time(datetime.now(UTC) - timedelta(minutes=1))
-    cluster.kubectl("annotate", "pod", left, "--overwrite", f"kubectl-netinspect/expires={past}")
+    cluster.kubectl(
+        "annotate", "pod", "-n", cluster.namespace, left, "--overwrite", f"kubectl-netinspect/expires={past}"
+    )
     cluster.netinspect("veth", pod, "-n", cluster.namespace).ok()
     assert cluster.debug_pods() == []
 
@@ -235,7 +239,7 @@ def planted(
     return build_debug_pod(
         DebugPod(
             name=name,
-            namespace="default",
+            namespace=cluster.namespace,
             node=cluster.nodes()[0],
             image=cluster.image,
             privilege=Privilege.NETADMIN,

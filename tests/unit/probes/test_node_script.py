@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -200,7 +201,7 @@ def run_and_watch(shell: Shell, plan: Plan, gate: Path, opens: Callable[[bytes],
     """Run a plan; once `opens` says so of what has come by then, make the file that its last probe waits for."""
     with subprocess.Popen(shell.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
-        assert process.stdout is not None
+        assert isinstance(process.stdout, BufferedReader)
         process.stdin.write(encode_plan(plan))
         process.stdin.close()
         received = b""
