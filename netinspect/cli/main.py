@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -14,6 +15,8 @@ PROGRAM = "kubectl netinspect"
 
 def main() -> NoReturn:
     """Run the command line and end the process with the command's exit code."""
+    # Imports make many objects and hardly any garbage: looking for it at the default pace costs a tenth of a short run.
+    gc.set_threshold(50_000, 20, 20)
     sys.exit(run(sys.argv[1:]))
 
 

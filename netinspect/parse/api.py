@@ -18,6 +18,9 @@ from netinspect.models.kubernetes import ListMeta
 
 T = TypeVar("T")
 
+# Not JSON or of another shape; no UTF-8; nested deeper than Python can follow.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 class ApiList(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
     """One page of a list."""
@@ -41,7 +44,7 @@ def parse_object(type_: type[T], data: bytes) -> T:
     """
     try:
         decoded: T = _decode(type_, data)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise ParseError(str(error), source=f"API object {type_.__name__}", line=_first_line(data)) from error
     return decoded
 
@@ -54,7 +57,7 @@ def parse_list(type_: type[T], data: bytes) -> ApiList[T]:
     """
     try:
         page: ApiList[T] = _decode(ApiList[type_], data)  # type: ignore[valid-type]
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise ParseError(
             str(error), source=f"API list of {type_.__name__}", line=_first_line(data)
         ) from error

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_S = 2562047.0 * 3600
+"""What Go's int64 of nanoseconds holds: about 292 years."""
+
 _PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
@@ -14,9 +17,9 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: the text is no duration.
     """
-    if re.fullmatch(r"\d+", text):
-        return float(text)
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    written = f"{text}s" if text.isdecimal() else text
+    parts = _PART.findall(written)
+    seconds = float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    if not parts or "".join(number + unit for number, unit in parts) != written or seconds > _MOST_S:
         raise ValueError(f'invalid duration "{text}": write 30s, 5m or 1h30m')
-    return float(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    return seconds
