@@ -137,7 +137,7 @@ def test_what_the_kubelet_refuses_is_told_as_its_refusal(reason: str) -> None:
 
 
 def test_a_pod_that_ended_by_itself_says_how() -> None:
-    """With the container's exit code where there is one, with the pod's own words otherwise, with the phase at least."""
+    """By the container's exit code where there is one, by the pod's own words otherwise, by the phase at least."""
     killed = failure(pod(ended(137, "OOMKilled"), phase="Failed"))
     assert killed.message == "debug pod netinspect-x on node node-a ended with exit code 137 (OOMKilled)"
     said = failure(pod(ended(1, "Error", "no such file"), phase="Failed"))
