@@ -34,6 +34,8 @@ def cleanup(
 ) -> None:
     """List debug pods that are still there, and delete yours that are kept or past their time.
 
+    A kept pod goes even if a command of yours is working in it just now.
+
     Examples:
 
       # What --keep left, and what a killed run could not take away

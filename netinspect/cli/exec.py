@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from netinspect.cli.flags import ConnectionFlags, DebugPodFlags
-from netinspect.errors import CommandError, UsageError
+from netinspect.errors import CommandError, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from netinspect.cluster.exec import ExecStatus, ExecStream
@@ -31,7 +31,8 @@ def exec_(
 ) -> None:
     """Run a tool of the debug image in a pod's network namespace, with the pod's own resolv.conf and hosts.
 
-    The pod itself needs no tool and no shell. The exit code is the command's.
+    The pod itself needs no tool and no shell. The exit code is the command's. Mind that only the network, resolv.conf
+    and hosts are the pod's: the command runs as root in the node's PID namespace and sees the node's processes.
 
     Examples:
 
@@ -41,7 +42,7 @@ def exec_(
 
       # A shell there, and a capture from there
       kubectl netinspect exec -it mypod -- bash
-      kubectl netinspect exec mypod -- tcpdump -i eth0 -w - > mypod.pcap
+      kubectl netinspect exec mypod -- tcpdump -i eth0 -U -w - > mypod.pcap
     """
     from netinspect.cli.live import print_dry_run
     from netinspect.cli.run import connect, open_live, read_debug_pod_options
@@ -75,13 +76,16 @@ def exec_(
 
 
 def _run(source: ExecNode, pod: Pod, command: tuple[str, ...], *, stdin: bool, tty: bool) -> int:
-    from netinspect.cli.terminal import copy_output, pump_stdin, raw_terminal, window_size
+    from netinspect.cli.terminal import copy_output, drain, pump_stdin, raw_terminal, window_size
     from netinspect.probes.enter import build_enter_argv
     from netinspect.usecases.exec import find_netns
 
     if tty and not (stdin and sys.stdin.isatty()):
         print("Unable to use a TTY - input is not a terminal or the right kind of file", file=sys.stderr)  # noqa: T201
         tty = False
+    handle = source.handle
+    if handle.expires and not handle.is_new:
+        print(f"using kept debug pod {handle.name}, which ends at {handle.expires}", file=sys.stderr)  # noqa: T201
     argv = build_enter_argv(find_netns(source, pod), command, is_tied=not stdin)
     with ExitStack() as stack:
         # Without -i the stream is open all the same: when it ends, so does the command.
@@ -91,7 +95,12 @@ def _run(source: ExecNode, pod: Pod, command: tuple[str, ...], *, stdin: bool, t
             stack.enter_context(window_size(stream.resize))
         if stdin:
             pump_stdin(stream)
-        copy_output(stream)
+        try:
+            copy_output(stream)
+        except Interrupted:
+            if not stdin:
+                drain(stream)
+            raise
         status = stream.status
     return _exit_code(status)
 

@@ -132,14 +132,6 @@ class NodeFlags:
         Option("--node", help="Every pod of this node (repeatable).", metavar="NAME"),
     ] = None
     all_nodes: Annotated[bool, Option("--all-nodes", help="Every pod of every Linux node.")] = False
-    yes: Annotated[
-        bool,
-        Option(
-            "--yes",
-            "-y",
-            help="Do not ask before starting debug pods on many nodes.",
-        ),
-    ] = False
 
 
 @dataclass(frozen=True)
@@ -198,4 +190,12 @@ class DebugPodFlags:
     dry_run: Annotated[
         bool,
         Option("--dry-run", help="Print the debug pod's manifest; create nothing."),
+    ] = False
+    yes: Annotated[
+        bool,
+        Option(
+            "--yes",
+            "-y",
+            help="Do not ask before starting debug pods on many nodes.",
+        ),
     ] = False

@@ -47,7 +47,9 @@ def options() -> None:
     hints = get_type_hints(ConnectionFlags, include_extras=True)
     for field in fields(ConnectionFlags):
         (flag,) = hints[field.name].__metadata__
-        names = ", ".join(reversed(flag.param_decls or [f"--{field.name.replace('_', '-')}"]))
+        # Inside Annotated, Typer keeps the first declaration of an option as its "default".
+        declared = [each for each in (flag.default, *(flag.param_decls or ())) if isinstance(each, str)]
+        names = ", ".join(reversed(declared or [f"--{field.name.replace('_', '-')}"]))
         sys.stdout.write(f"  {names}\n        {flag.help}\n")
 
 

@@ -45,7 +45,7 @@ def read_targets(
         nodes=tuple(nodes.node or ()),
         all_nodes=nodes.all_nodes,
     )
-    return read_pods_live(client, resolve_pods(client, wanted), debug_pod, build_plan, yes=nodes.yes)
+    return read_pods_live(client, resolve_pods(client, wanted), debug_pod, build_plan)
 
 
 def read_pods_live(
@@ -53,8 +53,6 @@ def read_pods_live(
     pods: Sequence[Pod],
     flags: DebugPodFlags,
     build_plan: Callable[[tuple[Pod, ...]], Plan],
-    *,
-    yes: bool,
 ) -> tuple[Readings, tuple[str, ...]]:
     """Read the netns of pods through their nodes; where no node has to be asked, no way there is opened."""
     from netinspect.models.debug_pod import Privilege
@@ -70,7 +68,7 @@ def read_pods_live(
         print_dry_run(client, options, plans, privilege)
     if not names:
         return read_pods(pods, _no_node, build_plan, lambda: None), ()
-    check_node_count(len(names), yes=yes)
+    check_node_count(len(names), yes=flags.yes)
     if len(names) > 1 and not options.via:
         _say(f"starting debug pods on {len(names)} nodes, {min(AT_A_TIME, len(names))} at a time")
     with open_live(client, flags) as live:

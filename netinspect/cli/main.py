@@ -25,6 +25,7 @@ def run(arguments: list[str]) -> int:
     from netinspect.cli.app import build_app
 
     try:
+        arguments = split_short_flags(arguments)
         app = build_app(only=arguments[0] if arguments else "")
         code = app(args=arguments, prog_name=PROGRAM, standalone_mode=True)
         sys.stdout.flush()
@@ -44,6 +45,19 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - our own bug: the one place that may say so
         _print_bug(error)
         return ExitCode.ERROR
+
+
+def split_short_flags(arguments: list[str]) -> list[str]:
+    """Turn `-n=demo` into `-n demo`: kubectl's flags (pflag) take both, Typer's only the second.
+
+    What stands behind `--` is somebody else's command and stays as it is.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    split: list[str] = []
+    for word in arguments[:end]:
+        is_short = len(word) > 2 and word[0] == "-" and word[1] != "-" and word[2] == "="
+        split += [word[:2], word[3:]] if is_short else [word]
+    return split + arguments[end:]
 
 
 def _flush(code: int) -> int:

@@ -132,6 +132,10 @@ def read_debug_pod_options(
         raise UsageError(
             f'--image-pull-policy "{flags.image_pull_policy}" is none of Always, IfNotPresent, Never'
         )
+    if flags.keep and (flags.via or flags.transport != Transport.EXEC):
+        raise UsageError(
+            "--keep keeps the pod that --transport exec makes: --via and logs leave none to keep"
+        )
     return DebugPodOptions(
         image=flags.image,
         image_pull_policy=flags.image_pull_policy or None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from netinspect.cluster.exec import ExecStream
 
 _CHUNK = 65536
+_DRAIN_S = 3.0
 _STDOUT, _STDERR = 1, 2
 
 
@@ -64,6 +65,16 @@ def copy_output(stream: ExecStream) -> None:
         if output is not None:
             output.write(data)
             output.flush()
+
+
+def drain(stream: ExecStream) -> None:
+    """End a command that is tied to its stdin, and pass on what it still says: a capture's last packets."""
+    with suppress(NetinspectError):
+        if stream.close_stdin():
+            timer = threading.Timer(_DRAIN_S, stream.close)
+            timer.daemon = True
+            timer.start()
+            copy_output(stream)
 
 
 def _pump(stream: ExecStream) -> None:

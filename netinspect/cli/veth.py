@@ -24,8 +24,10 @@ def veth(
         list[str] | None, Argument(metavar="POD|TYPE/NAME", help="Pods, or what leads to pods.")
     ] = None,
     *,
-    link: Annotated[str, Option("--link", help="Whose is this link of --node?", metavar="IFNAME")] = "",
-    ip: Annotated[str, Option("--ip", help="Whose is this address?", metavar="ADDRESS")] = "",
+    link: Annotated[
+        str | None, Option("--link", help="Whose is this link of --node?", metavar="IFNAME")
+    ] = None,
+    ip: Annotated[str | None, Option("--ip", help="Whose is this address?", metavar="ADDRESS")] = None,
     targets: ListFlags,
     nodes: NodeFlags,
     output: OutputFlags,
@@ -50,12 +52,12 @@ def veth(
       kubectl netinspect veth --link veth1a2b3c4d --node node-a
       kubectl netinspect veth --ip 10.244.0.7
     """
-    if link and ip:
+    if link is not None and ip is not None:
         raise UsageError("--link and --ip exclude each other")
-    if link:
-        code = _veth_of_link(link, nodes, output, debug_pod, connection, names, targets)
-    elif ip:
-        code = _veth_of_address(ip, output, debug_pod, connection, names, targets, nodes)
+    if link is not None:
+        code = _veth_of_link(link.partition("@")[0], nodes, output, debug_pod, connection, names, targets)
+    elif ip is not None:
+        code = _veth_of_address(ip.partition("/")[0], output, debug_pod, connection, names, targets, nodes)
     else:
         code = _veth_of_pods(names, targets, nodes, output, debug_pod, connection)
     raise Exit(code)
@@ -103,7 +105,7 @@ def _veth_of_address(
     read_output(output)
     client = connect(connection)
     pod = find_pod_by_address(client, address)
-    readings, notes = read_pods_live(client, (pod,), debug_pod, _plan, yes=True)
+    readings, notes = read_pods_live(client, (pod,), debug_pod, _plan)
     return _finish(report_veth(readings, notes, address), output, with_namespace=True)
 
 
@@ -121,6 +123,8 @@ def _veth_of_link(
     from netinspect.render.veth import OWNER_COLUMNS, owner_name_of, owner_rows_of
     from netinspect.usecases.veth import report_link_owner
 
+    if not link:
+        raise UsageError("--link needs the name of a link")
     if len(nodes.node or ()) != 1 or names or targets.selector or targets.all_namespaces:
         raise UsageError("--link names a link of one node: add --node NODE, and no other target")
     node = (nodes.node or [""])[0]

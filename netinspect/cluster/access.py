@@ -52,6 +52,7 @@ class Handle(msgspec.Struct, frozen=True):
         node: the node that it runs on.
         privilege: what it may do.
         is_new: whether it was created by this run.
+        expires: when it ends (RFC 3339); "" for a pod that is not ours.
     """
 
     namespace: str
@@ -60,6 +61,7 @@ class Handle(msgspec.Struct, frozen=True):
     node: str
     privilege: Privilege
     is_new: bool
+    expires: str = ""
 
 
 def design_debug_pod(
@@ -145,7 +147,8 @@ class NodeAccess:
         """
         kept = None if command else self._find_kept(node, privilege)
         if kept is not None:
-            yield self._handle(kept.metadata.name, node, privilege, is_new=False)
+            expires = kept.metadata.annotations.get(debug_pod.EXPIRES_ANNOTATION, "")
+            yield self._handle(kept.metadata.name, node, privilege, is_new=False, expires=expires)
             return
         self._check_before_create(node)
         pod = design_debug_pod(
@@ -161,7 +164,12 @@ class NodeAccess:
         try:
             self._wait(pod, self._create(pod))
             is_used = pod.is_kept
-            yield self._handle(pod.name, node, privilege, is_new=True)
+            if pod.is_kept:
+                self._warn(
+                    f"privileged debug pod {self.namespace}/{pod.name} is kept until {pod.expires}; "
+                    "kubectl netinspect cleanup removes it"
+                )
+            yield self._handle(pod.name, node, privilege, is_new=True, expires=pod.expires)
         finally:
             if not is_used:
                 self._remove(pod.name)
@@ -281,8 +289,8 @@ class NodeAccess:
                     f"deadline and is swept by your next run; by hand: {by_hand}"
                 )
 
-    def _handle(self, name: str, node: str, privilege: Privilege, *, is_new: bool) -> Handle:
-        return Handle(self.namespace, name, debug_pod.CONTAINER, node, privilege, is_new)
+    def _handle(self, name: str, node: str, privilege: Privilege, *, is_new: bool, expires: str) -> Handle:
+        return Handle(self.namespace, name, debug_pod.CONTAINER, node, privilege, is_new, expires)
 
     def _path(self, name: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{name}"

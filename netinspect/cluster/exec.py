@@ -127,8 +127,8 @@ class ExecStream:
                     self._status = self._read_status("the server closed the stream")
         except (_CutError, FrameError, OSError) as error:
             self._status = self._read_status(str(error) or type(error).__name__)
-        finally:
-            self.close()
+        # Not in a `finally`: whoever is interrupted may still end the program in good order and read on.
+        self.close()
 
     def write_stdin(self, data: bytes) -> None:
         """Send `data` to the program's stdin; blocks while the server does not take it.

@@ -156,7 +156,10 @@ _REFUSALS = (
         r"security context constraint",
         "OpenShift needs an SCC for this: oc adm policy add-scc-to-user privileged -z default -n {namespace}",
     ),
-    (r"(exceeded|failed) quota", "raise the quota of namespace {namespace}, or name another with --debug-namespace"),
+    (
+        r"(exceeded|failed) quota",
+        "raise the quota of namespace {namespace}, or name another with --debug-namespace",
+    ),
     (
         r"(minimum|maximum) (cpu|memory) usage|LimitRange",
         "the LimitRange of namespace {namespace} forbids it; name another with --debug-namespace",
@@ -183,7 +186,7 @@ def _judge_waiting(pod: Pod, waiting: ContainerStateWaiting) -> str:
     if waiting.reason == "ErrImagePull":
         return f"another try to pull image {image}: {waiting.message}"
     if waiting.reason in ("", "ContainerCreating", "PodInitializing"):
-        return f"node {pod.spec.node_name} to pull image {image} and start it"
+        return f"node {pod.spec.node_name} to start the container (image {image}, pulled if it is not there)"
     return f"the container ({waiting.reason}: {waiting.message})"
 
 

@@ -39,6 +39,10 @@ for name in resolv.conf hosts; do
 done
 umount /dev/shm
 mount -t sysfs -o ro sysfs /sys 2>/dev/null
+command -v "$1" >/dev/null || {
+  echo "netinspect: the debug image has no $1: name another with --image" >&2
+  exit 127
+}
 exec "$@"
 '
 set -- nsenter --net=/proc/self/fd/9 -- unshare -m sh -c "$inner" netinspect "$pids" "$@"

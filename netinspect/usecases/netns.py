@@ -16,7 +16,11 @@ KIND = "NetnsList"
 def report_netns(readings: Readings, notes: tuple[str, ...] = ()) -> Report[NetnsEntry]:
     """Say for each pod where its netns is, or why it has none."""
     read = [reading for node in readings.nodes.values() for reading in node.pods]
-    everything = (*read, *readings.unread)
+    place = readings.place_of()
+    everything = sorted(
+        (*read, *readings.unread),
+        key=lambda each: place[each.pod.metadata.namespace, each.pod.metadata.name],
+    )
     return Report(
         kind=KIND,
         items=tuple(_entry(reading) for reading in everything),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _BLIND = Unavailable(
     Reason.PERMISSION_DENIED,
-    "with privilege netadmin no process of the node is seen: pods' netns need --privilege sysadmin",
+    "no process of the node is seen: pods' netns need --privilege sysadmin, or a --via pod with hostPID",
 )
 _ABSENT = Unavailable(Reason.NOT_FOUND, "the pod's netns was not found on the node")
 
@@ -45,15 +45,21 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     """What was read on all nodes that the pods are on.
 
     Attributes:
+        pods: all pods that were asked about, in the order in which answers are given.
         nodes: by node, what was read there.
         unread: pods that no node had to be asked about (hostNetwork, ended, not bound yet), or whose node did
             not answer.
         gaps: what could not be read.
     """
 
+    pods: tuple[Pod, ...]
     nodes: dict[str, NodeReadings]
     unread: tuple[PodReading, ...]
     gaps: tuple[Gap, ...]
+
+    def place_of(self) -> dict[tuple[str, str], int]:
+        """Return each pod's place in the answer, by namespace and name."""
+        return {(pod.metadata.namespace, pod.metadata.name): place for place, pod in enumerate(self.pods)}
 
 
 def read_pods(
@@ -82,7 +88,7 @@ def read_pods(
     asked = {pod.metadata.uid for readings in found.values() for pod in (each.pod for each in readings.pods)}
     unread = tuple(_unread(pod) for pod in pods if pod.metadata.uid not in asked)
     trip_gaps = tuple(gap for snapshot in answers.values() for gap in snapshot.gaps)
-    return Readings(nodes=found, unread=unread, gaps=(*gaps, *trip_gaps))
+    return Readings(pods=tuple(pods), nodes=found, unread=unread, gaps=(*gaps, *trip_gaps))
 
 
 def read_node(source: NodeSource, plan: Plan, pods: tuple[Pod, ...]) -> NodeReadings:

@@ -57,8 +57,8 @@ def resolve_pods(client: ClusterClient, targets: Targets) -> tuple[Pod, ...]:
         TargetError: a name leads to no pod.
         ClusterError: the API server refused or failed.
     """
-    references = parse_references(targets.names)
     _check(targets)
+    references = parse_references(targets.names)
     if targets.nodes or targets.all_nodes:
         return _pods_of_nodes(client, targets)
     if not references:
@@ -109,6 +109,8 @@ def find_pod_by_address(client: ClusterClient, address: Address) -> Pod:
 
 def _check(targets: Targets) -> None:
     is_named = bool(targets.names)
+    if not all((*targets.names, *targets.nodes)):
+        raise UsageError("a name is empty", "is the variable set that it comes from?")
     if is_named and (targets.nodes or targets.all_nodes):
         raise UsageError("name pods, or nodes with --node or --all-nodes, not both")
     if targets.nodes and targets.all_nodes:
@@ -128,6 +130,7 @@ def _parse_reference(name: str) -> tuple[str, str]:
     kind, slash, rest = name.partition("/")
     if not slash or not kind or not rest or "/" in rest:
         raise UsageError("arguments in resource/name form must have a single resource and name")
+    kind = kind.partition(".")[0].lower()  # deployments.apps, Deployment
     if kind not in _TYPES:
         raise UsageError(
             f'the server doesn\'t have a resource type "{kind}" that leads to pods',

@@ -28,6 +28,8 @@ def report_veth(
     """Say for each pod what its links are joined to; with an address, only the links that bear it."""
     attached = [pod for node in readings.nodes.values() for pod in attach_pods(node.node, node.pods)]
     attached += attach_pods(_NO_READING, readings.unread)
+    place = readings.place_of()
+    attached.sort(key=lambda pod: place[pod.namespace, pod.name])
     if address is not None:
         attached = list(find_by_address(address, attached))
     return Report(

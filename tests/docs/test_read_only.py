@@ -135,8 +135,9 @@ def test_node_side_runs_what_is_documented() -> None:
     """node.sh runs exactly the programs that docs/security.md lists, and probes."""
     script = read("node.sh")
     assert programs(script) == {row[0] for row in table(SECURITY, "program")}
-    # What an expansion names is a probe's argv, or a function that reads one ("run" and "probes" call theirs).
-    assert {name for name in script.names if name.startswith("$")} == {"$@"}
+    # What an expansion names is a probe's argv, or a function that reads one ("run" and "probes" call theirs);
+    # `$tool` is only asked for (`command -v`).
+    assert {name for name in script.names if name.startswith("$")} == {"$@", "$tool"}
     callers = [each for each in script.commands if each.name in ("run", "probes")]
     assert len(callers) >= 3
     assert all(each.words[1] in script.functions | {"$1"} for each in callers)

@@ -84,7 +84,8 @@ def test_a_pod_is_there_while_it_is_used_and_not_after(desk: Desk) -> None:
     """Created in the context's namespace, waited for, deleted at once and without a grace period."""
     with desk.access().open("node-a", SYSADMIN, lifetime_s=60) as handle:
         (name,) = desk.pods
-        assert handle == Handle("demo", name, "netinspect", "node-a", SYSADMIN, is_new=True)
+        expires = desk.created()[0]["metadata"]["annotations"]["kubectl-netinspect/expires"]
+        assert handle == Handle("demo", name, "netinspect", "node-a", SYSADMIN, is_new=True, expires=expires)
         assert desk.created()[0]["metadata"]["namespace"] == "demo"
     assert desk.pods == []
     (request,) = desk.api.seen("DELETE")
@@ -97,7 +98,9 @@ def test_what_is_waited_for_is_said(desk: Desk) -> None:
     open_it(desk.access())
     (name,) = (pod["metadata"]["name"] for pod in desk.created())
     assert desk.said[0] == f"node-a: the API server to accept debug pod {name}"
-    assert f"node-a: node node-a to pull image {IMAGE} and start it" in desk.said
+    assert (
+        f"node-a: node node-a to start the container (image {IMAGE}, pulled if it is not there)" in desk.said
+    )
 
 
 @pytest.mark.parametrize(
