@@ -16,7 +16,8 @@ setup: $(STAMP) ## make the virtual environment with netinspect and the developm
 $(STAMP): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
+	$(BIN)/python -m compileall -q netinspect
 	@touch $@
 
 demo: setup cluster-up ## set everything up, then ask the real cluster: which veths are the pods of demo/web?

@@ -5,6 +5,7 @@ The two commands of a pair are run alternately, so that what else the machine do
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
 import statistics
@@ -13,7 +14,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+import netinspect
 from tests.cluster.conftest import cluster_from_environment
 from tests.cluster.kit import Cluster
 
@@ -46,6 +49,8 @@ def main() -> None:
     cluster = cluster_from_environment(NAMESPACE)
     if cluster is None:
         sys.exit("no cluster: set KUBECONFIG, or run `make cluster-up`")
+    # With PYTHONDONTWRITEBYTECODE set, each run would compile the package anew.
+    compileall.compile_dir(Path(netinspect.__file__).parent, quiet=1)
     cluster.kubectl("create", "namespace", NAMESPACE)
     try:
         prepare(cluster)

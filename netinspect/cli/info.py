@@ -24,17 +24,17 @@ def version(*, output: OutputFlags) -> None:
 
     from netinspect import __version__
     from netinspect.cli.run import read_output
-    from netinspect.render.report import OutputFormat
-    from netinspect.render.structured import render_json, render_yaml
+    from netinspect.render.output_format import OutputFormat
 
     versions = {"netinspect": __version__, "python": platform.python_version()}
     for library in ("kubernetes", "typer", "tabulate", "msgspec", "websocket-client"):
         versions[library] = metadata.version(library)
     chosen = read_output(output)
-    if chosen is OutputFormat.JSON:
-        sys.stdout.write(render_json(versions))
-    elif chosen is OutputFormat.YAML:
-        sys.stdout.write(render_yaml(versions))
+    if chosen in (OutputFormat.JSON, OutputFormat.YAML):
+        from netinspect.render.structured import render_json, render_yaml
+
+        render = render_json if chosen is OutputFormat.JSON else render_yaml
+        sys.stdout.write(render(versions))
     else:
         sys.stdout.write("".join(f"{name} {number}\n" for name, number in versions.items()))
 

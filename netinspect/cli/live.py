@@ -37,6 +37,7 @@ def read_targets(
     from netinspect.usecases.targets import Targets, resolve_pods
 
     client = connect(connection)
+    read_debug_pod_options(debug_pod, client.context.own_namespace)  # a wrong flag ends it before any request
     wanted = Targets(
         names=tuple(names or ()),
         namespace=connection.namespace,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netinspect.cluster.deadline import Deadline
     from netinspect.models.debug_pod import DebugPodOptions
     from netinspect.models.report import Report
-    from netinspect.render.report import OutputFormat
+    from netinspect.render.output_format import OutputFormat
     from netinspect.render.table import Column
     from netinspect.sources.live import LiveNodes
 
@@ -161,7 +161,7 @@ def read_duration(flag: str, text: str) -> float:
 
 def read_output(flags: OutputFlags) -> OutputFormat:
     """Read `-o`."""
-    from netinspect.render.report import OutputFormat
+    from netinspect.render.output_format import OutputFormat
 
     return _read_choice("--output", flags.output, OutputFormat)
 

@@ -38,7 +38,7 @@ def services(
     from msgspec.structs import replace
 
     from netinspect.cli.run import connect, finish, read_output
-    from netinspect.render.report import OutputFormat
+    from netinspect.render.output_format import OutputFormat
     from netinspect.render.services import columns, name_of, remarks
     from netinspect.usecases.services import list_services
 

@@ -152,7 +152,7 @@ def _finish(report: Report[PodAttachment], output: OutputFlags, *, with_namespac
     from msgspec.structs import replace
 
     from netinspect.cli.run import finish, read_output
-    from netinspect.render.report import OutputFormat
+    from netinspect.render.output_format import OutputFormat
     from netinspect.render.veth import columns, name_of, remarks, rows_of
 
     chosen = read_output(output)

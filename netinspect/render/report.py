@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from netinspect.models.fact import Gap
 from netinspect.models.report import Report
+from netinspect.render.output_format import OutputFormat
 from netinspect.render.sanitize import sanitize
 from netinspect.render.structured import render_json, render_yaml
 from netinspect.render.table import Column, render_table
 
 T = TypeVar("T")
-
-
-class OutputFormat(StrEnum):
-    """What `-o` takes."""
-
-    TABLE = "table"
-    WIDE = "wide"
-    JSON = "json"
-    YAML = "yaml"
-    NAME = "name"
 
 
 def render_report(

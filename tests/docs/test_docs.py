@@ -22,7 +22,7 @@ from netinspect.errors import ExitCode
 from netinspect.models.debug_pod import Privilege, Transport
 from netinspect.models.fact import Reason
 from netinspect.models.report import API_VERSION
-from netinspect.render.report import OutputFormat
+from netinspect.render.output_format import OutputFormat
 from netinspect.usecases.kinds import report_types
 from tests.docs.markdown import ROOT, anchors, code_lines, links, list_documents, name, section, table
 

@@ -78,9 +78,9 @@ def run_with(raising: str) -> subprocess.CompletedProcess[str]:
             'Error from server (NotFound): pods "x" not found\n',
         ),
         (
-            "errors.ClusterError('The connection to the server a:1 was refused - did you specify the right host or port?')",
+            "errors.ClusterError('The connection to the server a:1 was refused - did you specify the ...?')",
             1,
-            "The connection to the server a:1 was refused - did you specify the right host or port?\n",
+            "The connection to the server a:1 was refused - did you specify the ...?\n",
         ),
         (
             "errors.ClusterError('Unable to connect to the server: x')",
@@ -105,7 +105,6 @@ def run_with(raising: str) -> subprocess.CompletedProcess[str]:
         ("errors.Interrupted(15)", 143, ""),
         ("errors.Interrupted(1)", 129, ""),
         ("KeyboardInterrupt", 130, ""),
-        ("BrokenPipeError", 1, ""),
     ],
 )
 def test_each_way_to_fail_has_its_exit_code_and_its_words(raising: str, code: int, stderr: str) -> None:
@@ -216,9 +215,9 @@ def test_a_server_that_is_not_there_is_told_as_kubectl_does(fake_api: FakeApi, k
     fake_api.stop()
     done = cli("pods", kubeconfig=kubeconfig)
     assert done.returncode == 1
-    assert done.stderr == (
-        f"The connection to the server 127.0.0.1:{fake_api.port} was refused - did you specify the right host or port?\n"
-    )
+    server = f"127.0.0.1:{fake_api.port}"
+    said = f"The connection to the server {server} was refused - did you specify the right host or port?\n"
+    assert done.stderr == said
 
 
 def test_a_refusal_is_the_servers_own(fake_api: FakeApi, kubeconfig: Path) -> None:
@@ -333,14 +332,29 @@ def modules_of(*arguments: str) -> set[str]:
     return set(done.stderr.split()) & set(HEAVY)
 
 
+def modules_of_typer() -> set[str]:
+    """What the least program that is built with Typer imports."""
+    program = """
+    import sys, typer
+    app = typer.Typer()
+
+    @app.command()
+    def main(count: int = typer.Option(1)) -> None: ...
+
+    app(args=["--count", "2"], standalone_mode=False)
+    print(*{name.partition(".")[0] for name in sys.modules})
+    """
+    argv = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split()) & set(HEAVY)
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["veth", "--help"], ["version"], ["options"]], ids=" ".join
 )
 def test_start_up_imports_no_library_that_it_does_not_need(arguments: list[str]) -> None:
-    """Each costs tens of milliseconds, the Kubernetes client hundreds; what Typer imports itself is not ours to save."""
-    program = "import sys, typer; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert modules_of(*arguments) - set(done.stdout.split()) == set()
+    """Each costs tens of milliseconds, the Kubernetes client hundreds; what Typer itself imports is its own affair."""
+    assert modules_of(*arguments) <= modules_of_typer()
 
 
 def test_the_versions_are_those_that_are_installed() -> None:

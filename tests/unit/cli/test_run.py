@@ -12,7 +12,7 @@ from netinspect.errors import ExitCode, UsageError
 from netinspect.models.debug_pod import DebugPodOptions, Privilege, Transport
 from netinspect.models.fact import Gap, Reason
 from netinspect.models.report import Report
-from netinspect.render.report import OutputFormat
+from netinspect.render.output_format import OutputFormat
 from netinspect.render.table import Column
 
 
@@ -33,8 +33,6 @@ def test_each_flag_of_the_debug_pod_has_its_place() -> None:
         privilege="netadmin",
         timeout="1m30s",
         keep="10m",
-        via="kube-system/x",
-        transport="logs",
     )
     assert read_debug_pod_options(flags, "demo", 7.0) == DebugPodOptions(
         image="tools",
@@ -44,8 +42,10 @@ def test_each_flag_of_the_debug_pod_has_its_place() -> None:
         privilege=Privilege.NETADMIN,
         timeout_s=90.0,
         keep_s=600.0,
-        via="kube-system/x",
-        transport=Transport.LOGS,
+    )
+    elsewhere = DebugPodFlags(via="kube-system/x", transport="logs")
+    assert read_debug_pod_options(elsewhere, "demo") == DebugPodOptions(
+        image=DEFAULT_IMAGE, namespace="demo", timeout_s=120.0, via="kube-system/x", transport=Transport.LOGS
     )
 
 
@@ -92,7 +92,7 @@ def test_no_other_format_is(name: str) -> None:
 def test_a_duration_is_named_by_its_flag() -> None:
     """There are several."""
     assert read_duration("--request-timeout", ConnectionFlags().request_timeout) == 0
-    with pytest.raises(UsageError, match="^--request-timeout: "):
+    with pytest.raises(UsageError, match=r"^--request-timeout: "):
         read_duration("--request-timeout", "x")
 
 

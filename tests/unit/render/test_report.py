@@ -9,7 +9,8 @@ import pytest
 from netinspect.models.fact import Gap, Reason
 from netinspect.models.listing import Owner
 from netinspect.models.report import Report
-from netinspect.render.report import OutputFormat, render_gap, render_report
+from netinspect.render.output_format import OutputFormat
+from netinspect.render.report import render_gap, render_report
 from netinspect.render.table import Column
 
 COLUMNS = (
