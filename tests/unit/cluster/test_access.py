@@ -23,7 +23,7 @@ from netinspect.errors import ClusterError, DeadlineError, DebugPodError, Interr
 from netinspect.models.debug_pod import DebugPodOptions, Privilege
 from tests.fake import faults, pods
 from tests.fake.api import FakeApi
-from tests.fake.messages import Object
+from tests.fake.messages import Object, failure
 
 PODS = "/api/v1/namespaces/demo/pods"
 IMAGE = "registry.example/tools:1"
@@ -192,11 +192,19 @@ def test_a_refused_pod_leaves_nothing_to_delete(desk: Desk) -> None:
     assert desk.api.seen("DELETE") == []
 
 
+def fail_after_all(exchange: Any, request: Any) -> None:
+    """The request is carried out, and a proxy that lost its patience answers."""
+    exchange.handle(request)
+    exchange.reply(failure(504, "Timeout", "the server was unable to return a response in the time allotted"))
+
+
 @pytest.mark.parametrize(
-    "fault", [faults.carry_out_and_reset(), faults.withhold(stall_s=3)], ids=["reset", "no-answer"]
+    "fault",
+    [faults.carry_out_and_reset(), faults.withhold(stall_s=3), fail_after_all],
+    ids=["reset", "no-answer", "gateway-timeout"],
 )
 def test_a_pod_whose_creation_was_not_confirmed_is_deleted(desk: Desk, fault: faults.Fault) -> None:
-    """The name is ours, so it can be found: the connection was lost, or the answer did not come in time."""
+    """The name is ours, so it can be found: the answer was lost, late, or said by somebody who cannot know."""
     desk.api.faults.add(fault, method="POST", path=PODS)
     desk.client.deadline = Deadline.after(20)
     access = desk.access()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -159,6 +159,8 @@ def test_the_api_leaves_a_commands_dollars_alone() -> None:
     assert built(wish) == expected_pod(containers=[container])
 
 
+@example("ip-10-0-1-7." + "a" * 240, "0" * 14)
+@example("...", "0" * 14)
 @given(
     st.text(max_size=300) | st.from_regex(r"[a-z0-9.-]{1,253}", fullmatch=True),
     st.text("0123456789abcdef", min_size=1, max_size=20),

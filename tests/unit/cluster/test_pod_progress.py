@@ -32,7 +32,9 @@ from netinspect.models.kubernetes import (
 )
 
 IMAGE = "registry.example/tools:1"
-WAITING_FOR_START = Progress(False, f"node node-a to pull image {IMAGE} and start it")
+WAITING_FOR_START = Progress(
+    False, f"node node-a to start the container (image {IMAGE}, pulled if it is not there)"
+)
 RUNNING = ContainerState(running=ContainerStateRunning(started_at="2026-07-01T12:00:00Z"))
 
 

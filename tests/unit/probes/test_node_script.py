@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from netinspect.collect import read_fact
@@ -43,20 +43,51 @@ def raw_text(raw: bytes) -> str:
     return raw.replace(b"\0", b"").decode("utf-8", "surrogateescape")
 
 
+NASTY = [
+    *(
+        "$(id)",
+        "`id`",
+        "${PATH}",
+        "$1",
+        "-n",
+        "--",
+        "",
+        "\n",
+        "a\n\n\n",
+        " a ",
+        "a\n  b \n\tc\t",
+        "\\",
+        "a\\\nb",
+        "\r\n",
+    ),
+    *(
+        "'; exit 3; '",
+        '"; exit 3; "',
+        "END",
+        ".",
+        "done 1",
+        "*",
+        "~",
+        "%s%n",
+        "\\0",
+        "\x81",
+        "\u0081\u0088",
+        "-e",
+    ),
+]
 # Characters that mean something to a shell, to awk, to printf, or (above 0x7f) inside dash and bash themselves.
 nasty = st.text("$`\"'\\()[]{};&|<>\n\r\t *?~#-!%=aé\u0081\x01\x7f🙂", max_size=12)
 arguments = st.lists(
     nasty
     | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
     | st.binary().map(raw_text)
-    | st.sampled_from(
-        ["$(id)", "`id`", "${PATH}", "-n", "--", "a\n\n\n", "", "\n", "'; exit 3; '", "END", "."]
-    ),
+    | st.sampled_from(NASTY),
     max_size=30,
 )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(NASTY)
 @given(arguments)
 def test_every_argument_arrives_byte_for_byte(shell: Shell, given_arguments: list[str]) -> None:
     """Whatever an argument holds, the program on the node is given that and nothing else: nothing is evaluated."""
@@ -391,6 +422,18 @@ def test_a_pod_without_processes_is_looked_for_among_the_pins(shell: Shell, node
         UID: [(f"pinned:/proc/1/root/run/netns/{name}", inode) for name, inode in pinned.items()],
         "running": [("process", process.netns)],
     }
+
+
+@pytest.mark.netns
+def test_pins_are_looked_for_once(shell: Shell, node: NodeWorld, tmp_path: Path) -> None:
+    """Found or not: a node full of pods without processes is not searched for each of them."""
+    grep, calls = shutil.which("grep", path=shell.path), tmp_path / "calls"
+    spy = tmp_path / "grep"
+    spy.write_text(f'#!/bin/sh\ncase "$*" in *nsfs*) echo . >>{calls} ;; esac\nexec {grep} "$@"\n')
+    spy.chmod(0o755)
+    scopes = [scope(f"needle-{index:08}", key=f"uid-{index}") for index in range(5)]
+    assert places(Shell(shell.argv, f"{tmp_path}:{shell.path}"), node, *scopes) == {}
+    assert calls.read_text() == ".\n"
 
 
 @pytest.mark.netns
