@@ -241,6 +241,7 @@ class NodeAccess:
                 for state in self._states(pod, current):
                     progress = judge_pod(state, is_command=pod.command is not None)
                     if progress.is_ready:
+                        self._notify(pod.node, "")
                         return
                     waiting_for = progress.waiting_for
                     self._notify(pod.node, waiting_for)

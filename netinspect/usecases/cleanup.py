@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from netinspect.cluster import debug_pod
 from netinspect.cluster.identity import get_user
+from netinspect.errors import ClusterError
 from netinspect.models.debug_pod_entry import DebugPodEntry, DebugPodState
+from netinspect.models.fact import Gap, Reason
 from netinspect.models.kubernetes import Pod
 from netinspect.models.report import Report
 
@@ -43,12 +45,19 @@ def clean_up(
     path = "/api/v1/pods" if all_namespaces else f"/api/v1/namespaces/{namespace}/pods"
     pods = client.list_objects(Pod, path, label_selector=debug_pod.SELECTOR).items
     now = datetime.now(UTC)
-    entries = []
+    entries: list[DebugPodEntry] = []
+    gaps: list[Gap] = []
     for pod in pods:
         state = judge_state(pod, now)
         reason = why_left(state, is_own=debug_pod.is_owned_by(pod, user), all_users=all_users, force=force)
-        entries.append(_settle(client, pod, state, reason, dry_run=dry_run))
-    return Report(kind=KIND, items=tuple(entries))
+        try:
+            entries.append(_settle(client, pod, state, reason, dry_run=dry_run))
+        except ClusterError as error:
+            subject = f"pod/{pod.metadata.namespace}/{pod.metadata.name}"
+            gaps.append(Gap(subject, "whether it is gone", Reason.FAILED, error.message))
+    if gaps and not entries:
+        raise ClusterError(gaps[0].detail)
+    return Report(kind=KIND, items=tuple(entries), gaps=tuple(gaps))
 
 
 def judge_state(pod: Pod, now: datetime) -> DebugPodState:

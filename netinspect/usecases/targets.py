@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ _TYPES = {
     **dict.fromkeys(("pod", "pods", "po"), "pod"),
     **dict.fromkeys(("service", "services", "svc"), "service"),
 }
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _LABEL_OPERATORS = {"In": "{key} in ({values})", "NotIn": "{key} notin ({values})", "Exists": "{key}"}
 
 
@@ -111,6 +113,10 @@ def _check(targets: Targets) -> None:
     is_named = bool(targets.names)
     if not all((*targets.names, *targets.nodes)):
         raise UsageError("a name is empty", "is the variable set that it comes from?")
+    for name in (*targets.names, *targets.nodes):
+        last = name.rpartition("/")[2]
+        if last and not _NAME.fullmatch(last):
+            raise UsageError(f'invalid name "{name}": letters, digits, "-" and "." are allowed')
     if is_named and (targets.nodes or targets.all_nodes):
         raise UsageError("name pods, or nodes with --node or --all-nodes, not both")
     if targets.nodes and targets.all_nodes:

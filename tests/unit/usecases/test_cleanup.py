@@ -11,7 +11,7 @@ import pytest
 
 from netinspect.cluster.client import ClusterClient
 from netinspect.cluster.debug_pod import DebugPod, build_debug_pod, format_time
-from netinspect.errors import ClusterError
+from netinspect.errors import ExitCode
 from netinspect.models.debug_pod import Privilege
 from netinspect.models.debug_pod_entry import DebugPodState
 from netinspect.models.kubernetes import ObjectMeta, Pod
@@ -125,11 +125,13 @@ def test_what_is_listed_of_a_pod(client: ClusterClient, fake_api: FakeApi) -> No
     assert entry.expires == given["metadata"]["annotations"]["kubectl-netinspect/expires"]
 
 
-def test_a_refusal_ends_it(client: ClusterClient, full: FakeApi) -> None:
-    """Who may not delete is told so, not "deleted"."""
+def test_a_refusal_is_a_gap_and_does_not_stop_the_rest(client: ClusterClient, full: FakeApi) -> None:
+    """Who may not delete is told so, not "deleted", for each pod; the others are dealt with all the same."""
     full.faults.add(faults.answer(403, "Forbidden", "no"), method="DELETE")
-    with pytest.raises(ClusterError, match="no"):
-        run(client)
+    report = run(client)
+    assert report.exit_code is ExitCode.INCOMPLETE
+    assert [gap.detail for gap in report.gaps]
+    assert not [entry for entry in report.items if entry.outcome == "deleted"]
 
 
 @pytest.mark.parametrize(

@@ -198,11 +198,14 @@ def test_references_are_read_as_kubectl_reads_them(
     assert parse_references(given) == expected
 
 
-def test_a_name_cannot_leave_its_place_in_the_path(client: ClusterClient, shop: FakeApi) -> None:
-    """It is quoted: no query, no other resource."""
-    with pytest.raises(ClusterError, match="not found"):
-        resolve_pods(client, Targets(names=("web-1?watch=true",)))
-    assert [(each.path, each.query) for each in shop.requests][-1][1] == {}
+@pytest.mark.parametrize("name", ["web-1?watch=true", "..", "pod/..", "web-1,spec.nodeName=x", "a b", "ä"])
+def test_a_name_cannot_leave_its_place_in_the_path(client: ClusterClient, shop: FakeApi, name: str) -> None:
+    """What is no name of an object is refused before anything is asked: no query, no other resource."""
+    with pytest.raises(UsageError, match="invalid name"):
+        resolve_pods(client, Targets(names=(name,)))
+    with pytest.raises(UsageError, match="invalid name"):
+        resolve_pods(client, Targets(nodes=(name,)))
+    assert shop.requests == []
 
 
 def test_a_selector_of_a_workload_is_written_as_a_query() -> None:
