@@ -162,7 +162,8 @@ def _choose(pod: Pod, processes: Sequence[PodProcess], strays: int) -> PodNetns:
 
 def _rank(processes: Sequence[PodProcess], api_ids: Collection[str]) -> tuple[bool, bool, bool, int, int]:
     """Return a key that sorts the likeliest netns first; the lowest PID settles what nothing else does."""
-    has_pause = any(process.comm == _PAUSE for process in processes)
+    # A workload may have a `pause` of its own: the sandbox's is in no container that the API knows.
+    has_pause = any(process.comm == _PAUSE and process.container_id not in api_ids for process in processes)
     has_sandbox = any(_is_sandbox(process, api_ids) for process in processes)
     has_container = any(process.container_id in api_ids for process in processes)
     lowest = min(process.pid for process in processes)

@@ -50,7 +50,7 @@ def cleanup(
 
     chosen = read_output(output)
     client = connect(connection)
-    namespace = connection.namespace or debug_namespace or client.namespace
+    namespace = debug_namespace or client.namespace
     report = clean_up(
         client,
         namespace,

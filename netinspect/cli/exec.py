@@ -45,7 +45,7 @@ def exec_(
       kubectl netinspect exec mypod -- tcpdump -i eth0 -U -w - > mypod.pcap
     """
     from netinspect.cli.live import print_dry_run
-    from netinspect.cli.run import connect, open_live, read_debug_pod_options
+    from netinspect.cli.run import connect, open_live, read_debug_pod_options, read_duration
     from netinspect.models.debug_pod import Privilege
     from netinspect.probes.catalog import build_netns_plan
     from netinspect.usecases.exec import check_can_enter, choose_pod
@@ -55,6 +55,8 @@ def exec_(
         raise UsageError("a command's streams need --transport exec")
     if debug_pod.privilege not in ("", "sysadmin"):
         raise UsageError("a pod's netns is entered with --privilege sysadmin only")
+    # A pod that is kept is kept as long as --keep says, also by a command that might have run longer.
+    default_timeout_s = read_duration("--keep", debug_pod.keep) if debug_pod.keep else _LIFETIME_S
     client = connect(connection)
     targets = Targets(names=(pod,), namespace=connection.namespace)
     pods = resolve_pods(client, targets)
@@ -64,10 +66,10 @@ def exec_(
     check_can_enter(target)
     node = target.spec.node_name
     if debug_pod.dry_run:
-        options = read_debug_pod_options(debug_pod, client.context.own_namespace, _LIFETIME_S)
+        options = read_debug_pod_options(debug_pod, client.context.own_namespace, default_timeout_s)
         print_dry_run(client, options, {node: build_netns_plan((target,))}, Privilege.SYSADMIN)
     with (
-        open_live(client, debug_pod, default_timeout_s=_LIFETIME_S) as live,
+        open_live(client, debug_pod, default_timeout_s=default_timeout_s) as live,
         live.nodes.open_exec(node, Privilege.SYSADMIN) as source,
     ):
         live.notify(node, "")
@@ -78,15 +80,19 @@ def exec_(
 def _run(source: ExecNode, pod: Pod, command: tuple[str, ...], *, stdin: bool, tty: bool) -> int:
     from netinspect.cli.terminal import copy_output, drain, pump_stdin, raw_terminal, window_size
     from netinspect.probes.enter import build_enter_argv
+    from netinspect.render.sanitize import sanitize
     from netinspect.usecases.exec import find_netns
 
-    if tty and not (stdin and sys.stdin.isatty()):
+    if tty and not (stdin and sys.stdin is not None and sys.stdin.isatty()):
         print("Unable to use a TTY - input is not a terminal or the right kind of file", file=sys.stderr)  # noqa: T201
         tty = False
     handle = source.handle
     if handle.expires and not handle.is_new:
         print(f"using kept debug pod {handle.name}, which ends at {handle.expires}", file=sys.stderr)  # noqa: T201
-    argv = build_enter_argv(find_netns(source, pod), command, is_tied=not stdin)
+    netns = find_netns(source, pod)
+    for warning in netns.warnings:
+        print(f"warning: {sanitize(warning)}", file=sys.stderr)  # noqa: T201
+    argv = build_enter_argv(netns, command, is_tied=not stdin)
     with ExitStack() as stack:
         # Without -i the stream is open all the same: when it ends, so does the command.
         stream: ExecStream = stack.enter_context(source.exec(argv, stdin=True, tty=tty))

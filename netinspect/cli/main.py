@@ -42,6 +42,10 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         _drop_stdout()
         return ExitCode.ERROR
+    except OSError as error:
+        # What else fails with one is caught where it is done: a full disk behind stdout is what is left.
+        print(f"error: {error.strerror or error}", file=sys.stderr)  # noqa: T201
+        return ExitCode.ERROR
     except Exception as error:  # noqa: BLE001 - our own bug: the one place that may say so
         _print_bug(error)
         return ExitCode.ERROR

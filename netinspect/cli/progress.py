@@ -19,10 +19,11 @@ class Progress:
     """Collects what each node waits for, and shows it while `running`."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may warn while this thread draws
         self._waits: dict[str, str] = {}
         self._stop = threading.Event()
         self._is_terminal = sys.stderr.isatty()
+        self._is_drawn = False
 
     def notify(self, node: str, waiting_for: str) -> None:
         """Say what `node` waits for; an empty text ends its wait."""
@@ -62,8 +63,10 @@ class Progress:
             elapsed = time.monotonic() - begin
             with self._lock:
                 text = self._text()
-                if self._is_terminal:
-                    self._draw(f"{frame} {text} ({elapsed:.0f}s)" if text else "")
+                if self._is_terminal and text:
+                    self._draw(f"{frame} {text} ({elapsed:.0f}s)")
+                elif self._is_terminal:
+                    self._clear()
                 elif text and text != told and elapsed > _QUIET_S:
                     told = text
                     print(text, file=sys.stderr)  # noqa: T201
@@ -82,11 +85,14 @@ class Progress:
         width = max(20, _terminal_width() - 1)
         sys.stderr.write(f"\r\x1b[K{text[:width]}")
         sys.stderr.flush()
+        self._is_drawn = True
 
     def _clear(self) -> None:
-        if self._is_terminal:
+        # Only what was drawn: the line may be somebody's prompt by now (exec -it).
+        if self._is_drawn:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+            self._is_drawn = False
 
 
 def _terminal_width() -> int:

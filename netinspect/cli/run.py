@@ -101,7 +101,7 @@ def open_live(
 
     threading.Thread(target=_preload, daemon=True).start()
     options = read_debug_pod_options(flags, client.context.own_namespace, default_timeout_s)
-    deadline = Deadline.after(options.timeout_s)
+    deadline = client.deadline = Deadline.after(options.timeout_s)
     progress = Progress()
     with progress.running():
         access = NodeAccess(client, options, deadline, progress.notify, progress.warn)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
+import select
 import signal
 import sys
 import termios
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _DRAIN_S = 3.0
+_NO_END = "warning: this API server (exec v4) cannot pass on the end of stdin: end the command with Ctrl-C"
 _STDOUT, _STDERR = 1, 2
 
 
@@ -39,17 +40,25 @@ def raw_terminal() -> Iterator[None]:
 def window_size(resize: Callable[[int, int], object]) -> Iterator[None]:
     """Tell the remote terminal this one's size, now and whenever it changes."""
 
-    def tell(_signum: int = 0, _frame: object = None) -> None:
-        size = shutil.get_terminal_size()
-        with suppress(NetinspectError):
-            resize(size.columns, size.lines)
+    changed, over = threading.Event(), threading.Event()
+    changed.set()
 
-    previous = signal.signal(signal.SIGWINCH, tell)
+    def tell() -> None:
+        # In a thread: a signal handler would take locks that the code it interrupts may hold.
+        while changed.wait() and not over.is_set():
+            changed.clear()
+            size = os.get_terminal_size(sys.stdin.fileno())
+            with suppress(NetinspectError):
+                resize(size.columns, size.lines)
+
+    previous = signal.signal(signal.SIGWINCH, lambda _signum, _frame: changed.set())
+    threading.Thread(target=tell, daemon=True).start()
     try:
-        tell()
         yield
     finally:
         signal.signal(signal.SIGWINCH, previous)
+        over.set()
+        changed.set()
 
 
 def pump_stdin(stream: ExecStream) -> None:
@@ -78,7 +87,23 @@ def drain(stream: ExecStream) -> None:
 
 
 def _pump(stream: ExecStream) -> None:
-    with suppress(NetinspectError, OSError):  # the reader of the stream meets the same end, and reports it
-        while data := os.read(sys.stdin.fileno(), _CHUNK):
-            stream.write_stdin(data)
-        stream.close_stdin()
+    with suppress(NetinspectError):  # the reader of the stream meets the same end, and reports it
+        try:
+            while data := _read_stdin():
+                stream.write_stdin(data)
+        finally:
+            if not stream.close_stdin():
+                print(_NO_END, file=sys.stderr)  # noqa: T201
+
+
+def _read_stdin() -> bytes:
+    """Return what stdin has next, b"" at its end. A closed one is at its end; a non-blocking one is waited for."""
+    if sys.stdin is None:
+        return b""
+    while True:
+        try:
+            return os.read(sys.stdin.fileno(), _CHUNK)
+        except BlockingIOError:
+            select.select([sys.stdin.fileno()], [], [])
+        except OSError:
+            return b""

@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from netinspect.cluster import debug_pod
+from netinspect.cluster.deadline import Deadline
 from netinspect.cluster.identity import get_user, may
 from netinspect.cluster.pod_progress import check_node, explain_refusal, judge_pod
 from netinspect.cluster.signals import shielded
@@ -30,13 +31,15 @@ from netinspect.parse.api import parse_object
 
 if TYPE_CHECKING:
     from netinspect.cluster.client import ClusterClient
-    from netinspect.cluster.deadline import Deadline
 
 _MARGIN_S = 30
 """A debug pod may outlive the command's own deadline by this much: the time to see it off in good order."""
 
 _PACE_S = 0.1
 """At most ten pods a second are created, however many nodes are asked."""
+
+_REMOVE_S = 20.0
+"""How long deleting a pod may take in all, retries included; signals wait for it."""
 
 _UNCERTAIN_S = 6.0
 """How long a pod is looked for whose creation was sent and never answered."""
@@ -279,9 +282,14 @@ class NodeAccess:
         with shielded(lambda: self._warn(f"still deleting debug pod {name}; by hand: {by_hand}")):
             end = time.monotonic() + _UNCERTAIN_S
             try:
-                while not self.client.delete(self._path(name), uid=None, grace_period_s=0):
+                while not self._delete(name):
                     # Not there: either never created, or a create that was cut off is still under way.
-                    if not self._uncertain[name] or time.monotonic() > end:
+                    if not self._uncertain[name]:
+                        return
+                    if time.monotonic() > end:
+                        self._warn(
+                            f"debug pod {name} was asked for and never seen; if it shows up: {by_hand}"
+                        )
                         return
                     time.sleep(0.3)
             except ClusterError as error:
@@ -289,6 +297,12 @@ class NodeAccess:
                     f"debug pod {name} could not be deleted ({error.message}); it ends by itself at its "
                     f"deadline and is swept by your next run; by hand: {by_hand}"
                 )
+
+    def _delete(self, name: str) -> bool:
+        """Delete under a deadline of its own: the command's may be over, or what was cancelled."""
+        return self.client.delete(
+            self._path(name), grace_period_s=0, timeout_s=_REMOVE_S, deadline=Deadline.after(_REMOVE_S)
+        )
 
     def _handle(self, name: str, node: str, privilege: Privilege, *, is_new: bool, expires: str) -> Handle:
         return Handle(self.namespace, name, debug_pod.CONTAINER, node, privilege, is_new, expires)

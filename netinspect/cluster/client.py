@@ -167,6 +167,7 @@ class ClusterClient:
         *,
         uid: str | None = None,
         grace_period_s: int | None = None,
+        timeout_s: float | None = None,
         deadline: Deadline | None = None,
     ) -> bool:
         """Delete an object, and return whether it was there.
@@ -175,6 +176,7 @@ class ClusterClient:
             path: of the object.
             uid: delete only the object with this UID; where the name is another's by now, ours is gone.
             grace_period_s: None means the object's own.
+            timeout_s: for one attempt in all; None means `--request-timeout`.
             deadline: None means the client's.
         """
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
@@ -183,7 +185,7 @@ class ClusterClient:
         if uid is not None:
             options["preconditions"] = {"uid": uid}
         try:
-            self.request("DELETE", path, body=encode_json(options), deadline=deadline)
+            self.request("DELETE", path, body=encode_json(options), timeout_s=timeout_s, deadline=deadline)
         except RequestRefused as error:
             if error.status == 404 or (error.status == 409 and "UID in precondition" in error.message):
                 return False

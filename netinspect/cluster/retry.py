@@ -10,6 +10,7 @@ from netinspect.errors import ClusterError
 MAX_ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
+_LONGEST_RETRY_AFTER_S = 30.0
 _IDEMPOTENT = ("GET", "DELETE")
 _BUSY = (429, 503)
 
@@ -31,6 +32,8 @@ def retry_pause_s(error: ClusterError, method: str, attempt: int, remaining_s: f
         pause_s = jitter_s(attempt)
     elif isinstance(error, RequestRefused) and error.status in _BUSY and error.retry_after_s is not None:
         pause_s = error.retry_after_s
+        if pause_s > _LONGEST_RETRY_AFTER_S:
+            return None
     else:
         return None
     return pause_s if pause_s < remaining_s else None

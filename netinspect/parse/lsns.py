@@ -49,7 +49,8 @@ def parse_lsns(stdout: bytes) -> tuple[NamespaceRow, ...]:
     rows = []
     while waiting:
         row = waiting.pop()
-        rows.append(_parse_row(row))
+        if row.netnsid != "":  # lsns could not ask: that is not the same as having no id
+            rows.append(_parse_row(row))
         waiting.extend(reversed(row.children))
     return tuple(rows)
 

@@ -29,7 +29,12 @@ mount --make-rprivate / 2>/dev/null
 mount -t tmpfs -o size=1m tmpfs /dev/shm || exit 1
 for name in resolv.conf hosts; do
   for pid in $pids none; do
-    cat "/proc/$pid/root/etc/$name" >"/dev/shm/$name" 2>/dev/null && break
+    file=/proc/$pid/root/etc/$name
+    link=$(readlink "$file") && case $link in
+      /*) file=/proc/$pid/root$link ;; # absolute: from the root of the pod, not from ours
+      *) file=/proc/$pid/root/etc/$link ;;
+    esac
+    [ -f "$file" ] && timeout 2 cat "$file" >"/dev/shm/$name" 2>/dev/null && break
   done
   if [ "$pid" = none ]; then
     echo "netinspect: no process of the pod has an /etc/$name; the debug image has its own" >&2

@@ -165,7 +165,8 @@ if [ "$needles" ]; then
   # shellcheck disable=SC2062 # the glob is of files
   cgroups=$(printf '%s' "$needles" | awk '{ print $3 }' | grep -sF -f - /dev/null /proc/[0-9]*/cgroup)
   nets=$(ls -ld /proc/[0-9]*/ns/net 2>/dev/null)
-  owners=$(printf '%s%s\n%s\n' "$needles" "$cgroups" "$nets" | join)
+  # The lowest PID first: a pod's sandbox is older than what its containers do.
+  owners=$(printf '%s%s\n%s\n' "$needles" "$cgroups" "$nets" | join | sort -k3n)
   tell cgroups "$cgroups"
   tell netns "$nets"
   comms=$(printf '%s\n' "$cgroups" | awk -F/ '!seen[$3]++ { print "/proc/" $3 "/comm" }')

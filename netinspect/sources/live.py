@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from netinspect.cluster.access import Handle, NodeAccess
@@ -54,7 +55,14 @@ class LiveNodes:
             yield ExecNode(self.client, find_via(self.client, via, node), self.deadline)
             return
         with self.access.open(node, privilege, lifetime_s=self.deadline.remaining_s()) as handle:
-            yield ExecNode(self.client, handle, self.deadline)
+            yield ExecNode(self.client, handle, self._until_its_end(handle))
+
+    def _until_its_end(self, handle: Handle) -> Deadline:
+        """A kept pod may end before the command's time is up: a deadline says so, a killed program does not."""
+        if handle.is_new or not handle.expires:
+            return self.deadline
+        left = datetime.fromisoformat(handle.expires) - datetime.now(UTC)
+        return self.deadline.sooner(max(0.0, left.total_seconds()))
 
 
 class ExecNode:

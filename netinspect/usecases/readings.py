@@ -157,7 +157,10 @@ def _reading(snapshot: NodeSnapshot, pod: Pod, netns: Fact[PodNetns], taken: set
     inode = netns.value.inode
     own = next((each for each in tried if each.inode == inode), None)
     if own is None:
-        gone = Unavailable(Reason.NOT_FOUND, f"netns {inode} was gone before it could be entered")
+        gone = Unavailable(
+            Reason.NOT_FOUND,
+            f"netns {inode} was not entered: it was gone by then, or one of more than three of the pod",
+        )
         return PodReading(pod=pod, netns=netns, links=gone)
     return PodReading(pod=pod, netns=netns, links=own.links, namespaces=own.namespaces)
 

@@ -30,14 +30,16 @@ def report_veth(
     attached += attach_pods(_NO_READING, readings.unread)
     place = readings.place_of()
     attached.sort(key=lambda pod: place[pod.namespace, pod.name])
+    gaps = [*readings.gaps, *_node_gaps(readings), *_pod_gaps(attached)]
     if address is not None:
-        attached = list(find_by_address(address, attached))
-    return Report(
-        kind=KIND,
-        items=tuple(attached),
-        notes=notes,
-        gaps=(*readings.gaps, *_node_gaps(readings), *_pod_gaps(attached)),
-    )
+        bearers = find_by_address(address, attached)
+        if not bearers and not gaps:
+            detail = "the API gives it to the pod, and no link of the pod's netns bears it"
+            gaps = [
+                Gap(f"pod/{pod.key}", f"the link of {address}", Reason.NOT_FOUND, detail) for pod in attached
+            ]
+        attached = list(bearers)
+    return Report(kind=KIND, items=tuple(attached), notes=notes, gaps=tuple(gaps))
 
 
 def report_link_owner(

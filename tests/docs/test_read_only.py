@@ -166,7 +166,7 @@ def test_enter_side_mounts_what_is_documented() -> None:
     inner = read_script(text)
     mounts = [" ".join(each.words) for each in inner.commands if each.name in ("mount", "umount")]
     assert mounts == [row[0] for row in table(section(SECURITY, "## What runs on the node"), "command")]
-    assert programs(inner) == {"cat", "mount", "umount"}
+    assert programs(inner) == {"cat", "mount", "readlink", "timeout", "umount"}
     entering = next(each.words for each in outer.commands if each.words[:3] == ("set", "--", "nsenter"))
     assert entering[3:9] == ("--net=/proc/self/fd/9", "--", "unshare", "-m", "sh", "-c")
     assert entering[9] == "$inner"

@@ -90,25 +90,36 @@ def test_inside_a_shield_a_signal_waits() -> None:
     assert run(program) == ["one", "told", "two", "told", "three", "SIGTERM 143"]
 
 
-def test_after_a_shield_signals_are_at_once_again() -> None:
-    """Nothing of the one before is left: not its signal, not its callback."""
+def test_what_the_first_signal_set_going_is_not_cut_short_by_the_next() -> None:
+    """A supervisor may send two in a row: between them nothing is shielded yet."""
     program = """
     install_handlers()
-    for round in (1, 2):
-        try:
-            with shielded(lambda: say("told")):
-                send(signal.SIGINT)
-        except Interrupted:
-            say(f"round {round}")
-    with shielded():
-        say("quiet")
     try:
-        send(signal.SIGINT)
-        say("went on")
+        send(signal.SIGTERM)
     except Interrupted:
-        say("at once")
+        say("first")
+        send(signal.SIGTERM)
+        say("held")
+        with shielded(lambda: say("told")):
+            send(signal.SIGINT)
+        say("still held")
     """
-    assert run(program) == ["round 1", "round 2", "quiet", "at once"]
+    assert run(program) == ["first", "held", "told", "still held"]
+
+
+def test_the_fifth_signal_breaks_through() -> None:
+    """Nothing may make the process unkillable."""
+    program = """
+    install_handlers()
+    try:
+        with shielded():
+            for number in range(1, 7):
+                send(signal.SIGINT)
+                say(number)
+    except Interrupted:
+        say("out")
+    """
+    assert run(program) == ["1", "2", "3", "4", "out"]
 
 
 def test_shields_within_shields_hold_until_the_outermost_ends() -> None:

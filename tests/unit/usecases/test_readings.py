@@ -100,7 +100,9 @@ def test_a_pod_whose_netns_could_not_be_entered_keeps_its_inode() -> None:
     nodes = FakeNodes({"node-a": answer(*listings(process("web-1")))})
     reading = reading_of(read([pod("web-1")], nodes), "web-1")
     assert isinstance(reading.netns, Known)
-    assert reading.links == Unavailable(Reason.NOT_FOUND, "netns 7 was gone before it could be entered")
+    assert reading.links == Unavailable(
+        Reason.NOT_FOUND, "netns 7 was not entered: it was gone by then, or one of more than three of the pod"
+    )
 
 
 def test_without_a_process_table_every_pods_netns_is_unknown() -> None:
