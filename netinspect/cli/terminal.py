@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import termios
 import threading
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _DRAIN_S = 3.0
+_LOOK_S = 0.2
 _NO_END = "warning: this API server (exec v4) cannot pass on the end of stdin: end the command with Ctrl-C"
 _STDOUT, _STDERR = 1, 2
 
@@ -38,27 +38,29 @@ def raw_terminal() -> Iterator[None]:
 
 @contextmanager
 def window_size(resize: Callable[[int, int], object]) -> Iterator[None]:
-    """Tell the remote terminal this one's size, now and whenever it changes."""
+    """Tell the remote terminal this one's size, now and whenever it has changed.
 
-    changed, over = threading.Event(), threading.Event()
-    changed.set()
+    The size is looked at now and then: a handler of SIGWINCH could not tell it, as it may interrupt the very code that
+    holds the locks which it would take.
+    """
+    over = threading.Event()
 
-    def tell() -> None:
-        # In a thread: a signal handler would take locks that the code it interrupts may hold.
-        while changed.wait() and not over.is_set():
-            changed.clear()
+    def watch() -> None:
+        told = None
+        while True:
             size = os.get_terminal_size(sys.stdin.fileno())
-            with suppress(NetinspectError):
-                resize(size.columns, size.lines)
+            if size != told:
+                told = size
+                with suppress(NetinspectError):
+                    resize(size.columns, size.lines)
+            if over.wait(_LOOK_S):
+                return
 
-    previous = signal.signal(signal.SIGWINCH, lambda _signum, _frame: changed.set())
-    threading.Thread(target=tell, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
-        signal.signal(signal.SIGWINCH, previous)
         over.set()
-        changed.set()
 
 
 def pump_stdin(stream: ExecStream) -> None:

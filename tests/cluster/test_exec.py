@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import pty
+import signal
+import struct
 import subprocess
+import termios
+import time
 
 import pytest
 
@@ -115,6 +121,52 @@ def test_a_terminal_is_given_with_tty(cluster: Cluster, pod: str) -> None:
         pass  # the other end of a pty that is closed reads as EIO
     assert process.wait(timeout=30) == 0, process.stderr.read() if process.stderr else b""
     assert b"/dev/pts/" in shown
+
+
+def test_a_terminal_that_changes_its_size_does_not_stop_the_stream(cluster: Cluster, pod: str) -> None:
+    """A window that is dragged while output flows: every size arrives or is overtaken, and a signal still ends it."""
+    ours, theirs = pty.openpty()
+    loop = "while :; do echo flowing; done"
+    process = subprocess.Popen(
+        ["kubectl", "netinspect", "exec", "-it", "-n", cluster.namespace, pod, "--", "sh", "-c", loop],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=cluster.env,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"flowing" not in shown:
+        shown = shown[-100:] + os.read(ours, 65536)
+    for rows in range(20, 60):
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
+        process.send_signal(signal.SIGWINCH)
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            assert os.read(ours, 65536)
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(OSError):  # the other end of a pty that is closed reads as EIO
+        while os.read(ours, 65536):
+            pass
+    assert process.wait(timeout=30) == 143
+
+
+def test_a_stdin_that_is_closed_is_at_its_end(cluster: Cluster, pod: str) -> None:
+    """`<&-` is no other file that happens to have the number 0 by now."""
+    command = f"kubectl netinspect exec -i -n {cluster.namespace} {pod} -- cat <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, env=cluster.env, timeout=60, check=True)
+    assert done.stdout == b""
+
+
+def test_an_interrupted_command_says_its_last_words(cluster: Cluster, pod: str) -> None:
+    """A capture writes what it has when it is ended: Ctrl-C ends it in good order, and what it says still arrives."""
+    script = 'trap "echo last words; exit 0" TERM; echo begun; while :; do sleep 0.1; done'
+    process = cluster.start("exec", "-n", cluster.namespace, pod, "--", "sh", "-c", script)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    ran = interrupt(process)
+    assert (ran.code, ran.out) == (130, "last words\n")
 
 
 @pytest.mark.parametrize("keep", [False, True])

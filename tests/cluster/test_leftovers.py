@@ -85,6 +85,16 @@ def test_a_signal_during_exec(cluster: Cluster, pod: str, signum: int, code: int
     assert cluster.debug_pods() == []
 
 
+def test_two_signals_in_a_row(cluster: Cluster, pod: str) -> None:
+    """The second does not cut short what the first set going."""
+    process = cluster.start("exec", "-n", cluster.namespace, pod, "--", "sh", "-c", "echo begun; sleep 600")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(signal.SIGTERM)
+    assert interrupt(process, signal.SIGTERM).code == 143
+    assert cluster.debug_pods() == []
+
+
 def test_a_signal_while_several_nodes_are_asked(cluster: Cluster) -> None:
     """Every pod of the run is deleted, not only the first."""
     process = cluster.start("veth", "--all-nodes", "--image", UNPULLABLE)

@@ -66,3 +66,11 @@ def test_too_little_privilege_is_a_listed_gap(cluster: Cluster, pod: str, privil
     ran = cluster.netinspect("netns", pod, "-n", cluster.namespace, "--privilege", privilege)
     assert ran.code == 4
     assert "--privilege sysadmin" in ran.err
+
+
+def test_an_address_that_could_not_be_looked_for_is_a_gap_too(cluster: Cluster, pod: str) -> None:
+    """`--ip` narrows the answer, not what is said to be missing."""
+    address = cluster.get("pod", pod, "-n", cluster.namespace)["status"]["podIP"]
+    ran = cluster.netinspect("veth", "--ip", address, "--privilege", "netadmin", "-o", "json")
+    assert ran.code == 4
+    assert ran.json["gaps"]
