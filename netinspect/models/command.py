@@ -17,6 +17,7 @@ class CommandResult(msgspec.Struct, frozen=True):
         stdout: its output, or as much of it as arrived.
         stderr: its error output.
         duration_s: how long it ran on the node, in seconds.
+        start_s: when it began, in seconds since the node's boot: two results of one node tell the time between them.
     """
 
     key: str
@@ -27,6 +28,7 @@ class CommandResult(msgspec.Struct, frozen=True):
     stdout: bytes
     stderr: bytes = b""
     duration_s: float = 0.0
+    start_s: float = 0.0
 
     @property
     def is_whole(self) -> bool:

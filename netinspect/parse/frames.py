@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias
 
 from netinspect.errors import ParseError
 from netinspect.models.command import CommandResult, NodeAnswer
@@ -21,10 +22,19 @@ _SOURCE = "node side"
 _GZIP_WBITS = 31
 _MAX_LINE = 4096
 _CHUNK = 65536
+_PIECE = 1 << 20
+
+Sinks: TypeAlias = Mapping[tuple[str, str], Callable[[bytes], None]]
+"""By key and name of a probe: what takes its stdout piece by piece, so that it is never held as a whole."""
 
 
-def parse_frames(chunks: Iterable[bytes]) -> NodeAnswer:
+def parse_frames(chunks: Iterable[bytes], sinks: Sinks | None = None) -> NodeAnswer:
     """Read the stream of the node side, however it is cut into chunks.
+
+    Args:
+        chunks: the stream.
+        sinks: what takes the output of some probes while it comes; the `stdout` of such a result is empty. What a
+            sink got counts only if its result turns out to be whole.
 
     Raises:
         ParseError: the stream is not of this format (a shell's complaint in its place, a broken gzip member).
@@ -38,7 +48,7 @@ def parse_frames(chunks: Iterable[bytes]) -> NodeAnswer:
         if word == "hello" and netns is None:
             netns = _read_hello(values, line)
         elif word == "probe" and len(values) == 4 and netns is not None and not is_whole:
-            results.append(_read_probe(reader, values))
+            results.append(_read_probe(reader, values, sinks or {}))
         elif word == "done" and netns is not None and not is_whole:
             _check_count(values, results, line)
             is_whole = True
@@ -47,7 +57,7 @@ def parse_frames(chunks: Iterable[bytes]) -> NodeAnswer:
     return NodeAnswer(netns, tuple(results), is_whole)
 
 
-def parse_log_frames(log: bytes) -> NodeAnswer:
+def parse_log_frames(log: bytes, sinks: Sinks | None = None) -> NodeAnswer:
     """Read the stream from a pod's log, where it travels as base64 (a log is text, cut into lines by the runtime).
 
     Raises:
@@ -59,7 +69,7 @@ def parse_log_frames(log: bytes) -> NodeAnswer:
         data = base64.b64decode(text[: len(text) // 4 * 4], validate=True)
     except binascii.Error as error:
         raise ParseError(str(error), source="log of the debug pod", line=_show(log[:200])) from error
-    return parse_frames(data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
+    return parse_frames((data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)), sinks)
 
 
 def _read_hello(values: list[str], line: str) -> int:
@@ -78,18 +88,19 @@ def _check_count(values: list[str], results: list[CommandResult], line: str) -> 
         raise ParseError(f"{len(results)} results came before the end mark", source=_SOURCE, line=line)
 
 
-def _read_probe(reader: _Reader, values: list[str]) -> CommandResult:
+def _read_probe(reader: _Reader, values: list[str], sinks: Sinks) -> CommandResult:
     key, netns, how, name = values
     inode = _read_inode(netns)
-    stdout, whole = reader.member()
+    stdout, whole = reader.member(sinks.get((key, name)))
     trailer, trailer_whole = reader.member() if whole else (b"", False)
     if not trailer_whole:
         return CommandResult(key, inode, how, name, None, stdout)
     stderr, _, last = trailer.rpartition(b"\n")
     try:
         exit_code, start, end = last.split(b" ")
-        duration_s = float(end) - float(start)
-        return CommandResult(key, inode, how, name, int(exit_code), stdout, stderr, max(0.0, duration_s))
+        start_s, end_s = float(start), float(end)
+        duration_s = max(0.0, end_s - start_s)
+        return CommandResult(key, inode, how, name, int(exit_code), stdout, stderr, duration_s, start_s)
     except ValueError as error:
         raise ParseError("not a trailer", source=_SOURCE, line=last.decode("utf-8", "replace")) from error
 
@@ -113,17 +124,23 @@ class _Reader:
         line, self._rest = self._rest[:end], self._rest[end + 1 :]
         return _show(line)
 
-    def member(self) -> tuple[bytes, bool]:
-        """Return one gzip member's content, and whether it was whole."""
-        inflate = zlib.decompressobj(_GZIP_WBITS)
+    def member(self, sink: Callable[[bytes], None] | None = None) -> tuple[bytes, bool]:
+        """Return one gzip member's content (nothing where a sink took it), and whether it was whole."""
         content: list[bytes] = []
+        take = sink or content.append
+        inflate = zlib.decompressobj(_GZIP_WBITS)
         chunk: bytes | None = self._rest
         self._rest = b""
         while chunk is not None:
-            try:
-                content.append(inflate.decompress(chunk))
-            except zlib.error as error:
-                raise ParseError(f"broken gzip member ({error})", source=_SOURCE) from error
+            # At the end of a member both `unused_data` and `unconsumed_tail` hold what follows it.
+            while chunk and not inflate.eof:
+                try:
+                    piece = inflate.decompress(chunk, _PIECE)
+                except zlib.error as error:
+                    raise ParseError(f"broken gzip member ({error})", source=_SOURCE) from error
+                if piece:
+                    take(piece)
+                chunk = inflate.unconsumed_tail
             if inflate.eof:
                 self._rest = inflate.unused_data
                 return b"".join(content), True

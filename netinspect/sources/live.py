@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,10 +14,12 @@ from netinspect.errors import ClusterError, CommandError, TargetError, UsageErro
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.debug_pod import Privilege, Transport
 from netinspect.models.kubernetes import Container, Pod
-from netinspect.parse.frames import parse_frames, parse_log_frames
+from netinspect.parse.frames import Sinks, parse_frames, parse_log_frames
 from netinspect.probes.catalog import LISTINGS
 from netinspect.probes.plan import NODE, Plan, Probe, build_log_command, encode_plan, node_script
-from netinspect.sources.interface import NodeSource
+from netinspect.probes.watch import build_watch_argv
+from netinspect.sources.interface import LiveStream, NodeSource
+from netinspect.sources.live_stream import ExecLines, listening
 
 if TYPE_CHECKING:
     from netinspect.cluster.client import ClusterClient
@@ -83,17 +85,17 @@ class ExecNode:
         """What the pod on the node may do."""
         return self.handle.privilege
 
-    def run(self, plan: Plan) -> NodeAnswer:
+    def run(self, plan: Plan, sinks: Sinks | None = None) -> NodeAnswer:
         """Run the plan; without a shell in the pod, run the node's own probes argv by argv."""
         stream = self.exec(("sh", "-c", node_script()), stdin=True)
         complaints: list[bytes] = []
         with stream:
             threading.Thread(target=_feed, args=(stream, encode_plan(plan)), daemon=True).start()
-            answer = parse_frames(_stdout_of(stream, complaints))
+            answer = parse_frames(_stdout_of(stream, complaints), sinks)
             status = stream.status
         if answer.netns is None and not answer.results:
             if status.exit_code is None and not status.is_cut:
-                return self._run_each(plan, status)
+                return self._run_each(plan, status, sinks or {})
             raise CommandError(
                 f"the node side did not start on node {self.node}: {_complaint(complaints, status)}",
                 "the image must hold sh, awk, grep, gzip, timeout, readlink and nsenter",
@@ -119,11 +121,17 @@ class ExecNode:
                 raise
             raise explained from error
 
-    def _run_each(self, plan: Plan, refusal: ExecStatus) -> NodeAnswer:
+    @contextmanager
+    def stream(self, probe: Probe) -> Iterator[LiveStream]:
+        """Run a probe and read its output live. It ends with the block, and by itself where nobody listens any more."""
+        with self.exec(build_watch_argv(probe), stdin=True) as stream, listening(stream):
+            yield ExecLines(stream)
+
+    def _run_each(self, plan: Plan, refusal: ExecStatus, sinks: Sinks) -> NodeAnswer:
         """Ask a pod without a shell for what it can tell: the node's probes, one exec each."""
         if not plan.node_probes:
             raise CommandError(f"{_NO_SHELL} on node {self.node}: {refusal.message}")
-        results = [self._run_one(probe) for probe in plan.node_probes]
+        results = [self._run_one(probe, sinks.get((NODE, probe.name))) for probe in plan.node_probes]
         if plan.pods:
             # What the node side finds by itself takes a shell: a missing tool, as far as the facts go.
             results += [
@@ -131,16 +139,19 @@ class ExecNode:
             ]
         return NodeAnswer(None, tuple(results), is_whole=True)
 
-    def _run_one(self, probe: Probe) -> CommandResult:
+    def _run_one(self, probe: Probe, sink: Callable[[bytes], None] | None) -> CommandResult:
+        stdout: list[bytes] = []
         stderr: list[bytes] = []
+        take = sink or stdout.append
         with self.exec(probe.argv, stdin=False) as stream:
-            stdout = b"".join(_stdout_of(stream, stderr))
+            for piece in _stdout_of(stream, stderr):
+                take(piece)
             status = stream.status
         exit_code = status.exit_code
         if exit_code is None and not status.is_cut:
             exit_code = 127  # the runtime found no such program: as a shell would say it
             stderr.append(status.message.encode())
-        return CommandResult(NODE, 0, "node", probe.name, exit_code, stdout, b"".join(stderr))
+        return CommandResult(NODE, 0, "node", probe.name, exit_code, b"".join(stdout), b"".join(stderr))
 
 
 class LogsNode:
@@ -151,7 +162,7 @@ class LogsNode:
         self.privilege = privilege
         self.node = node
 
-    def run(self, plan: Plan) -> NodeAnswer:
+    def run(self, plan: Plan, sinks: Sinks | None = None) -> NodeAnswer:
         """Run the plan in a pod of its own."""
         access = self._nodes.access
         lifetime_s = self._nodes.deadline.remaining_s()
@@ -162,7 +173,7 @@ class LogsNode:
         with access.open(self.node, self.privilege, lifetime_s=lifetime_s, command=command) as handle:
             path = f"/api/v1/namespaces/{handle.namespace}/pods/{handle.name}/log"
             log = self._nodes.client.request("GET", path, query={"container": handle.container})
-        return parse_log_frames(log)
+        return parse_log_frames(log, sinks)
 
 
 def find_via(client: ClusterClient, name: str, node: str) -> Handle:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from netinspect.analyze.netns import find_pinned, locate_all
-from netinspect.collect import collect
+from netinspect.collect.node import collect
 from netinspect.models.debug_pod import Privilege
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.kubernetes import Pod

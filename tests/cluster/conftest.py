@@ -19,7 +19,8 @@ import pytest
 from tests.cluster.bench import paths
 from tests.cluster.kit import BENCH_IMAGE, Cluster
 
-NAMESPACE = "netinspect-test"
+# Another name lets two runs share a cluster.
+NAMESPACE = os.environ.get("NETINSPECT_TEST_NAMESPACE", "netinspect-test")
 
 
 @pytest.fixture(scope="session")

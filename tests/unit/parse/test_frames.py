@@ -6,6 +6,7 @@ import base64
 import contextlib
 import gzip
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from random import Random
 
@@ -31,11 +32,12 @@ results = st.builds(
     stdout=contents,
     stderr=contents,
     duration_s=st.just(0.5),
+    start_s=st.just(100.25),
 )
 result_lists = st.lists(results, max_size=4).map(tuple)
 
-RESULT = CommandResult("node", 4026531840, "node", "links", 0, b"[]\n", b"a warning\n", 0.5)
-OTHER = CommandResult("uid-1", 4026532943, "process", "links", 1, b"", b"", 0.5)
+RESULT = CommandResult("node", 4026531840, "node", "links", 0, b"[]\n", b"a warning\n", 0.5, 100.25)
+OTHER = CommandResult("uid-1", 4026532943, "process", "links", 1, b"", b"", 0.5, 100.25)
 
 
 def print_result(result: CommandResult) -> bytes:
@@ -62,6 +64,43 @@ def test_reads_what_the_node_side_writes(written: tuple[CommandResult, ...], pla
     """Every result comes back unchanged, however the stream was cut into chunks on its way."""
     chunks = cut_into(print_answer(written), places)
     assert parse_frames(chunks) == NodeAnswer(4026531840, written, is_whole=True)
+
+
+@given(result_lists, st.lists(st.integers(0, 10**6), max_size=20))
+def test_a_sink_gets_what_the_result_would_have_held(
+    written: tuple[CommandResult, ...], places: list[int]
+) -> None:
+    """Piece by piece and in order, for the probes that have one; their results then hold no output."""
+    poured: dict[tuple[str, str], bytes] = {}
+
+    def sink_of(place: tuple[str, str]) -> Callable[[bytes], None]:
+        def take(piece: bytes) -> None:
+            poured[place] = poured.get(place, b"") + piece
+
+        return take
+
+    sinks = {(each.key, each.name): sink_of((each.key, each.name)) for each in written[::2]}
+    answer = parse_frames(cut_into(print_answer(written), places), sinks)
+    for place in sinks:
+        assert poured.get(place, b"") == b"".join(
+            each.stdout for each in written if (each.key, each.name) == place
+        )
+    kept = [each.stdout for each in answer.results if (each.key, each.name) not in sinks]
+    assert kept == [each.stdout for each in written if (each.key, each.name) not in sinks]
+    assert not any(each.stdout for each in answer.results if (each.key, each.name) in sinks)
+    assert [each.exit_code for each in answer.results] == [each.exit_code for each in written]
+
+
+def test_a_sink_is_given_small_pieces() -> None:
+    """A chunk of some kilobytes can be a hundred megabytes: it is never whole in memory."""
+    sizes: list[int] = []
+    big = CommandResult("node", 1, "node", "x", 0, bytes(30_000_000), b"", 0.5, 100.25)
+    stream = print_answer((big,))
+    assert len(stream) < 200_000
+    answer = parse_frames([stream], {("node", "x"): lambda piece: sizes.append(len(piece))})
+    assert answer.is_whole
+    assert sum(sizes) == 30_000_000
+    assert max(sizes) <= 1 << 20
 
 
 @given(result_lists, st.integers(0, 10**6))
@@ -97,7 +136,7 @@ def test_every_cut_of_one_stream() -> None:
 def test_a_flipped_byte_never_changes_a_result_unseen() -> None:
     """Of each byte of both members, each bit: an error, the same result, or one that says that it is cut."""
     noise = bytes(range(256)) * 2
-    written = (CommandResult("node", 1, "node", "x", 3, noise, b"stderr\n", 0.5),)
+    written = (CommandResult("node", 1, "node", "x", 3, noise, b"stderr\n", 0.5, 100.25),)
     head = len(b"hello 1 1\nprobe node 1 node x\n")
     stream = print_answer(written, netns=1)
     outcomes = set()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from netinspect.collect import read_fact
+from netinspect.collect.facts import read_fact
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.fact import Known, Reason, Unavailable
 from netinspect.parse.cgroup import parse_cgroup_grep

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from netinspect.errors import NetinspectError
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.debug_pod import Privilege
 from netinspect.models.kubernetes import ContainerStatus, ObjectMeta, Pod, PodSpec, PodStatus
+from netinspect.parse.frames import Sinks
 from netinspect.probes.plan import NODE, Plan
 
 NODE_NETNS = 4026531840
@@ -74,6 +77,18 @@ def answer(*results: CommandResult, is_whole: bool = True) -> NodeAnswer:
     return NodeAnswer(NODE_NETNS, results, is_whole)
 
 
+def pour(answer: NodeAnswer, sinks: Sinks) -> NodeAnswer:
+    """Give to sinks what is theirs, as a real source does while the output comes."""
+    results = []
+    for each in answer.results:
+        sink = sinks.get((each.key, each.name))
+        if sink is not None:
+            sink(each.stdout)
+            each = replace(each, stdout=b"")
+        results.append(each)
+    return replace(answer, results=tuple(results))
+
+
 class FakeNode:
     """Gives one answer, and remembers what it was asked."""
 
@@ -85,9 +100,9 @@ class FakeNode:
         self.privilege = privilege
         self.plans: list[Plan] = []
 
-    def run(self, plan: Plan) -> NodeAnswer:
+    def run(self, plan: Plan, sinks: Sinks | None = None) -> NodeAnswer:
         self.plans.append(plan)
-        return self.answer
+        return pour(self.answer, sinks or {})
 
 
 class FakeNodes:

@@ -1,11 +1,10 @@
-"""Runs a plan through a source and reads what came back: a NodeSnapshot, with every missing fact named."""
+"""Who is where on a node: links, netns and the processes of pods, as a NodeSnapshot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
-from netinspect.errors import ParseError
+from netinspect.collect.facts import read_fact
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.kubernetes import Pod
@@ -18,12 +17,6 @@ from netinspect.parse.proc import parse_comm_grep, parse_netns_listing
 from netinspect.probes import catalog
 from netinspect.probes.plan import NODE, Plan
 from netinspect.sources.interface import NodeSource
-
-T = TypeVar("T")
-
-# As shells and coreutils' and busybox' timeout say it: not found, not executable, killed at the time limit.
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
-_TIMED_OUT = (124, 137, 143)
 
 
 def collect(source: NodeSource, plan: Plan, pods: Iterable[Pod]) -> NodeSnapshot:
@@ -61,20 +54,6 @@ def read_answer(node: str, answer: NodeAnswer, pods: Iterable[Pod]) -> NodeSnaps
     )
 
 
-def read_fact(result: CommandResult | None, parser: Callable[[bytes], T]) -> Fact[T]:
-    """Turn a command's outcome into a fact: known exactly if it is whole, ended well and parses."""
-    if result is None:
-        return Unavailable(Reason.TRUNCATED, "no answer came")
-    if result.exit_code is None:
-        return Unavailable(Reason.TRUNCATED, f"{result.name}: the stream was cut")
-    if result.exit_code != 0:
-        return Unavailable(_reason_of(result), _complaint(result))
-    try:
-        return Known(parser(result.stdout))
-    except ParseError as error:
-        return Unavailable(Reason.UNPARSABLE, str(error))
-
-
 def _read_netns(inode: int, how: str, results: dict[str, CommandResult]) -> NetnsSnapshot:
     return NetnsSnapshot(
         inode=inode,
@@ -98,23 +77,6 @@ def _read_processes(
         return netns
     known_comms = comms.value if isinstance(comms, Known) else {}
     return Known(ProcessTable(cgroups.value, netns.value, known_comms, node_netns))
-
-
-def _reason_of(result: CommandResult) -> Reason:
-    code, stderr = result.exit_code, result.stderr
-    # nsenter and timeout report a missing program as 127; a shell-less pod's runtime says it in words.
-    if code == _NOT_FOUND:
-        return Reason.TOOL_MISSING
-    if code in _TIMED_OUT:
-        return Reason.TIMED_OUT
-    if code == _NOT_EXECUTABLE or b"ermission denied" in stderr or b"not permitted" in stderr:
-        return Reason.PERMISSION_DENIED
-    return Reason.FAILED
-
-
-def _complaint(result: CommandResult) -> str:
-    text = result.stderr.decode("utf-8", "replace").strip()
-    return f"{result.name} ended with exit code {result.exit_code}" + (f": {text}" if text else "")
 
 
 def _cut_gap(node: str) -> Gap:

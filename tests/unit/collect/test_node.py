@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netinspect.collect import collect, read_answer, read_fact
+from netinspect.collect.facts import read_fact
+from netinspect.collect.node import collect, read_answer
 from netinspect.errors import ParseError
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.fact import Gap, Known, Reason, Unavailable
