@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from inspect import cleandoc
+from typing import Any
 
 import typer
 
+from netinspect.cli import conntrack
 from netinspect.cli.cleanup import cleanup
+from netinspect.cli.dns import dns
 from netinspect.cli.exec import exec_
 from netinspect.cli.expand import expand
 from netinspect.cli.info import options, schema, version
@@ -32,19 +36,34 @@ def build_app(only: str = "") -> typer.Typer:
         only: the name of the one command that is going to run, which saves building the others; a name that is
             no command's, and "", give all.
     """
+    app = _new_app(_HELP)
+    names = [name for _, name, _ in _COMMANDS] + [name for name, *_ in _GROUPS]
+    wanted = {only} if only in names else set(names)
+    _add_commands(app, [each for each in _COMMANDS if each[1] in wanted])
+    for name, help_text, short_help, commands in _GROUPS:
+        if name in wanted:
+            group = _new_app(help_text)
+            _add_commands(group, commands)
+            app.add_typer(group, name=name, short_help=short_help)
+    return app
+
+
+def _new_app(help_text: str) -> typer.Typer:
     app = typer.Typer(
-        help=_HELP,
+        help=help_text,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         no_args_is_help=True,
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback(help=_HELP)(_main)
-    chosen = [each for each in _COMMANDS if each[1] == only] or _COMMANDS
-    for function, name, short_help in chosen:
-        app.command(name, help=format_help(function.__doc__ or ""), short_help=short_help)(expand(function))
+    app.callback(help=help_text)(_main)
     return app
+
+
+def _add_commands(app: typer.Typer, commands: Iterable[tuple[Callable[..., Any], str, str]]) -> None:
+    for function, name, short_help in commands:
+        app.command(name, help=format_help(function.__doc__ or ""), short_help=short_help)(expand(function))
 
 
 _COMMANDS = (
@@ -52,12 +71,22 @@ _COMMANDS = (
     (services, "services", "List services with their addresses, ports and endpoints"),
     (netns, "netns", "Find pods' network namespaces and the processes in them"),
     (veth, "veth", "Find the node's end of pods' links, and back"),
+    (dns, "dns", "Ask the cluster's DNS from a node or a pod, and judge the answers"),
     (exec_, "exec", "Run a tool in a pod's network namespace"),
     (cleanup, "cleanup", "Delete debug pods that are still there"),
     (schema, "schema", "Print the JSON Schema of a command's output"),
     (options, "options", "List the connection flags that every command takes"),
     (version, "version", "Print versions"),
 )
+
+_GROUPS = (("conntrack", conntrack.HELP, "Read, watch and judge connection tracking", conntrack.COMMANDS),)
+
+
+def list_commands() -> list[str]:
+    """Return the words of every command, in the order in which help lists them."""
+    single = [name for _, name, _ in _COMMANDS]
+    grouped = [f"{group} {name}" for group, *_, commands in _GROUPS for _, name, _ in commands]
+    return [*single, *grouped]
 
 
 def format_help(docstring: str) -> str:

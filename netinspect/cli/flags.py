@@ -100,6 +100,44 @@ class ConnectionFlags:
 
 
 @dataclass(frozen=True)
+class ConntrackConnectionFlags(ConnectionFlags):
+    """The same, but for -s: in conntrack's own words that is a source address."""
+
+    server: Annotated[
+        str, Option("--server", help="Address and port of the API server.", metavar="URL", hidden=True)
+    ] = ""
+
+
+@dataclass(frozen=True)
+class FlowFilterFlags:
+    """Which flows are meant: conntrack-tools' own words."""
+
+    src: Annotated[
+        list[str] | None,
+        Option("--src", "-s", help="Source of the original tuple (repeatable).", metavar="ADDRESS[/LENGTH]"),
+    ] = None
+    dst: Annotated[
+        list[str] | None,
+        Option(
+            "--dst", "-d", help="Destination of the original tuple (repeatable).", metavar="ADDRESS[/LENGTH]"
+        ),
+    ] = None
+    sport: Annotated[int | None, Option(help="Source port of the original tuple.", metavar="PORT")] = None
+    dport: Annotated[int | None, Option(help="Destination port of the original tuple.", metavar="PORT")] = (
+        None
+    )
+    proto: Annotated[
+        list[str] | None,
+        Option("--proto", "-p", help="Protocol: tcp, udp, icmp ... or a number (repeatable)."),
+    ] = None
+    state: Annotated[
+        list[str] | None, Option(help="State: ESTABLISHED, SYN_SENT ... UNREPLIED, ASSURED (repeatable).")
+    ] = None
+    zone: Annotated[int | None, Option(help="Conntrack zone.", metavar="ZONE")] = None
+    mark: Annotated[str, Option(help="Connection mark, 0x4000 or 0x4000/0x4000.", metavar="MARK[/MASK]")] = ""
+
+
+@dataclass(frozen=True)
 class OutputFlags:
     """How a result is printed."""
 
@@ -113,6 +151,18 @@ class OutputFlags:
         ),
     ] = "table"
     no_headers: Annotated[bool, Option("--no-headers", help="Print tables without their header.")] = False
+
+
+@dataclass(frozen=True)
+class JudgeFlags:
+    """What a finding does to the exit code."""
+
+    fail_on: Annotated[
+        str,
+        Option(
+            help="End with 3 where a finding is at least so bad: crit, high, med or info.", metavar="SEVERITY"
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +182,17 @@ class NodeFlags:
         Option("--node", help="Every pod of this node (repeatable).", metavar="NAME"),
     ] = None
     all_nodes: Annotated[bool, Option("--all-nodes", help="Every pod of every Linux node.")] = False
+
+
+@dataclass(frozen=True)
+class TableNodeFlags:
+    """Which nodes' own tables are meant."""
+
+    node: Annotated[
+        list[str] | None,
+        Option("--node", help="The table of this node (repeatable).", metavar="NAME"),
+    ] = None
+    all_nodes: Annotated[bool, Option("--all-nodes", help="The tables of all Linux nodes.")] = False
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def read_pods_live(
         return read_pods(pods, _no_node, build_plan, lambda: None), ()
     check_node_count(len(names), yes=flags.yes)
     if len(names) > 1 and not options.via:
-        _say(f"starting debug pods on {len(names)} nodes, {min(AT_A_TIME, len(names))} at a time")
+        say(f"starting debug pods on {len(names)} nodes, {min(AT_A_TIME, len(names))} at a time")
     with open_live(client, flags) as live:
         readings: Readings = read_pods(pods, live.nodes.open, build_plan, live.deadline.cancel, privilege)
     how = f"through pod {options.via}" if options.via else f"with privilege {privilege.value}"
@@ -92,7 +92,7 @@ def print_dry_run(
     from netinspect.render.structured import render_yaml
 
     if options.via or not plans:
-        _say("no debug pod would be created")
+        say("no debug pod would be created")
         raise Exit(0)
     user = get_user(client)
     pods = [
@@ -115,5 +115,6 @@ def _no_node(node: str, privilege: Privilege) -> AbstractContextManager[NodeSour
     raise AssertionError(f"node {node} needs no way in for {privilege}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the user something that is no result."""
     print(text, file=sys.stderr)  # noqa: T201

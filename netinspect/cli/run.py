@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from netinspect.cluster.client import ClusterClient
     from netinspect.cluster.deadline import Deadline
     from netinspect.models.debug_pod import DebugPodOptions
-    from netinspect.models.report import Report
+    from netinspect.models.finding import Severity
+    from netinspect.models.report import JudgedReport, Report
     from netinspect.render.output_format import OutputFormat
     from netinspect.render.table import Column
     from netinspect.sources.live import LiveNodes
@@ -174,14 +175,22 @@ def finish(
     *,
     has_headers: bool,
     rows_of: Callable[[T], Iterable[Any]] | None = None,
+    table_of: Callable[[Any], str] | None = None,
     empty: str = "No resources found",
 ) -> int:
-    """Print a report: results to stdout, notes and gaps to stderr. Return the exit code."""
+    """Print a report: results to stdout, notes and gaps to stderr. Return the exit code.
+
+    `table_of` writes the whole report where one table cannot hold it; the columns then count for nothing.
+    """
+    from netinspect.render.output_format import OutputFormat
     from netinspect.render.report import render_gap, render_report
     from netinspect.render.sanitize import sanitize
 
-    text = render_report(report, columns, name_of, output, rows_of=rows_of, has_headers=has_headers)
-    sys.stdout.write(text)
+    if table_of is not None and output in (OutputFormat.TABLE, OutputFormat.WIDE):
+        text = table_of(report)
+    else:
+        text = render_report(report, columns, name_of, output, rows_of=rows_of, has_headers=has_headers)
+    sys.stdout.write(text + _findings_text(report, output))
     sys.stdout.flush()
     if not report.items and not report.gaps:
         print(sanitize(empty), file=sys.stderr)  # noqa: T201
@@ -190,6 +199,44 @@ def finish(
     for gap in report.gaps:
         print(f"gap: {render_gap(gap)}", file=sys.stderr)  # noqa: T201
     return int(report.exit_code)
+
+
+def finish_judged(report: JudgedReport[T], fail_on: str, *arguments: Any, **options: Any) -> int:
+    """Print a report that judges, as `finish` does; return 3 where a finding is at or above `--fail-on`.
+
+    Raises:
+        UsageError: `--fail-on` names no severity (ask `read_severity` before any work is done).
+    """
+    from netinspect.errors import ExitCode
+    from netinspect.models.finding import is_at_least
+
+    code = finish(report, *arguments, **options)
+    limit = read_severity(fail_on)
+    is_failed = limit is not None and any(is_at_least(each.severity, limit) for each in report.findings)
+    return int(ExitCode.FINDINGS) if is_failed else code
+
+
+def read_severity(text: str) -> Severity | None:
+    """Read `--fail-on`; None where it was not given.
+
+    Raises:
+        UsageError: there is no such severity.
+    """
+    from netinspect.models.finding import Severity
+
+    return _read_choice("--fail-on", text, Severity) if text else None
+
+
+def _findings_text(report: Report[T], output: OutputFormat) -> str:
+    """Return the findings as text; JSON and YAML hold them already, and names are of items."""
+    from netinspect.models.report import JudgedReport
+    from netinspect.render.findings import render_findings
+    from netinspect.render.output_format import OutputFormat
+
+    if not isinstance(report, JudgedReport) or output not in (OutputFormat.TABLE, OutputFormat.WIDE):
+        return ""
+    text = render_findings(report.findings)
+    return text if report.items else text.removeprefix("\n")
 
 
 _E = TypeVar("_E")

@@ -35,3 +35,10 @@ def parse_address(text: str) -> Address:
 def address_key(address: Address) -> tuple[int, int]:
     """Return a sort key under which IPv4 stands before IPv6 and each family is in numeric order."""
     return address.version, int(address)
+
+
+def show_endpoint(address: Address, port: int | None) -> str:
+    """Write address and port as programs take them: `10.0.0.1:80`, `[fd00::1]:80`, and the address alone."""
+    if port is None:
+        return str(address)
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"

@@ -31,6 +31,12 @@ class OwnerReference(_ApiStruct, frozen=True):
     controller: bool = False
 
 
+class ManagedFields(_ApiStruct, frozen=True):
+    """When one manager last changed the object (RFC 3339), by the API server's clock."""
+
+    time: str | None = None
+
+
 class ObjectMeta(_ApiStruct, frozen=True):
     """metadata of any object."""
 
@@ -43,6 +49,7 @@ class ObjectMeta(_ApiStruct, frozen=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
+    managed_fields: tuple[ManagedFields, ...] = ()
 
 
 class ContainerStateWaiting(_ApiStruct, frozen=True):
@@ -127,11 +134,20 @@ class InitContainer(Container, frozen=True):
         return self.restart_policy == "Always"
 
 
+class PodDnsConfig(_ApiStruct, frozen=True):
+    """spec.dnsConfig of a pod: merged on top of what its dnsPolicy gives."""
+
+    nameservers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+
+
 class PodSpec(_ApiStruct, frozen=True):
     """What a pod asked for."""
 
     node_name: str = ""
     host_network: bool = False
+    dns_policy: str = ""
+    dns_config: PodDnsConfig | None = None
     host_pid: bool = field(name="hostPID", default=False)
     runtime_class_name: str = ""
     containers: tuple[Container, ...] = ()
@@ -356,6 +372,7 @@ class Endpoint(_ApiStruct, frozen=True):
     conditions: EndpointConditions = EndpointConditions()
     node_name: str = ""
     zone: str = ""
+    hostname: str = ""
     target_ref: ObjectReference | None = None
 
     @property
@@ -394,6 +411,13 @@ class EndpointSlice(_ApiStruct, frozen=True):
     def service_name(self) -> str:
         """The Service that the slice belongs to, by its label."""
         return self.metadata.labels.get("kubernetes.io/service-name", "")
+
+
+class ConfigMap(_ApiStruct, frozen=True):
+    """A ConfigMap."""
+
+    metadata: ObjectMeta
+    data: dict[str, str] = {}
 
 
 class LabelSelector(_ApiStruct, frozen=True):

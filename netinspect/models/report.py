@@ -8,6 +8,7 @@ import msgspec
 
 from netinspect.errors import ExitCode
 from netinspect.models.fact import Gap
+from netinspect.models.finding import Finding
 
 T = TypeVar("T")
 
@@ -34,3 +35,13 @@ class Report(msgspec.Struct, Generic[T], frozen=True, kw_only=True, rename="came
     def exit_code(self) -> ExitCode:
         """0, or 4 where a fact is missing."""
         return ExitCode.INCOMPLETE if self.gaps else ExitCode.OK
+
+
+class JudgedReport(Report[T], Generic[T], frozen=True, kw_only=True, rename="camel"):
+    """The answer of a command that judges what it read.
+
+    Attributes:
+        findings: what is wrong, the worst first. None: nothing was found; what could not be judged is in `gaps`.
+    """
+
+    findings: tuple[Finding, ...] = ()

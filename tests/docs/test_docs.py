@@ -28,6 +28,18 @@ from tests.docs.markdown import ROOT, anchors, code_lines, links, list_documents
 
 DOCUMENTS = list_documents()
 GROUP: Any = typer.main.get_command(build_app())
+
+
+def list_commands(group: Any, prefix: str = "") -> dict[str, Any]:
+    """Return every command by its words: `veth`, `conntrack list`."""
+    found: dict[str, Any] = {}
+    for word, command in group.commands.items():
+        is_group = hasattr(command, "commands")
+        found |= list_commands(command, f"{prefix}{word} ") if is_group else {f"{prefix}{word}": command}
+    return found
+
+
+COMMANDS = list_commands(GROUP)
 PREFIX = "kubectl netinspect "
 
 # Flags whose value is one of a few words that the command line itself does not know.
@@ -48,10 +60,10 @@ def examples() -> Iterator[tuple[str, str]]:
         for line in code_lines(path.read_text("utf-8")):
             if PREFIX in line:
                 yield name(path), line
-    for command in GROUP.commands.values():
+    for words, command in COMMANDS.items():
         for line in command.help.splitlines():
             if line.strip().startswith(PREFIX):
-                yield f"{command.name} --help", line
+                yield f"{words} --help", line
 
 
 def read_arguments(line: str) -> list[str]:
@@ -63,10 +75,16 @@ def read_arguments(line: str) -> list[str]:
     return words[: next(ends, len(words))]
 
 
+def words_of(arguments: list[str]) -> str:
+    """Return the words that name the command: the first, or the first two where that is a group of commands."""
+    is_group = hasattr(GROUP.commands.get(arguments[0]), "commands")
+    return " ".join(arguments[: 2 if is_group else 1])
+
+
 def parse_example(arguments: list[str]) -> None:
     """Let the command's own parser read the arguments; nothing is run."""
-    command = GROUP.commands[arguments[0]]
-    context = command.make_context(arguments[0], arguments[1:])
+    words = words_of(arguments)
+    context = COMMANDS[words].make_context(words, arguments[len(words.split()) :])
     for flag, allowed in CHOICES.items():
         if flag in context.params:
             assert context.params[flag] in allowed
@@ -94,16 +112,17 @@ def test_examples_are_understood(place: str, line: str) -> None:
 
 def test_every_command_has_an_example_in_the_readme() -> None:
     """No command is left out of the README's examples, and most show how they are used in their own help."""
-    shown = {read_arguments(line)[0] for place, line in examples() if place == "README.md"}
-    assert shown == set(GROUP.commands)
+    shown = {words_of(read_arguments(line)) for place, line in examples() if place == "README.md"}
+    assert shown == set(COMMANDS)
     helped = {place.removesuffix(" --help") for place, _ in examples() if place.endswith("--help")}
-    assert set(GROUP.commands) - helped == {"options"}
+    assert set(COMMANDS) - helped == {"options"}
 
 
 @pytest.mark.parametrize(
     ("line", "error"),
     [
         ("kubectl netinspect nope", "KeyError"),
+        ("kubectl netinspect conntrack nope", "KeyError"),
         ("kubectl netinspect veth --nope", "NoSuchOption"),
         ("kubectl netinspect schema", "MissingParameter"),
         ("kubectl netinspect schema veth netns", "UsageError"),
@@ -121,7 +140,7 @@ def test_wrong_examples_are_not_understood(line: str, error: str) -> None:
 
 def test_readme_lists_the_commands() -> None:
     """The README's table of commands is the application's, in the order of its help."""
-    assert [row[0] for row in table(document("README.md"), "command")] == list(GROUP.commands)
+    assert [row[0] for row in table(document("README.md"), "command")] == list(COMMANDS)
 
 
 def test_readme_names_flags_that_exist() -> None:
