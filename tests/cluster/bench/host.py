@@ -42,7 +42,7 @@ def prepare() -> None:
     if not (cni_bin() / "bridge").exists():
         missing.append(CNI_PACKAGE)
     if missing:
-        _install(missing)
+        install(missing)
 
 
 def cni_bin() -> Path:
@@ -50,7 +50,8 @@ def cni_bin() -> Path:
     return next((folder for folder in CNI_FOLDERS if (folder / "bridge").exists()), CNI_FOLDERS[0])
 
 
-def _install(packages: list[str]) -> None:
+def install(packages: list[str]) -> None:
+    """Install packages of the distribution; none of them may start a daemon."""
     if not shutil.which("apt-get"):
         raise BenchError(f"missing, and no apt-get to install them with: {' '.join(packages)}")
     print(f"installing {' '.join(packages)} ...", flush=True)

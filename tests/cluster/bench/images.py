@@ -29,7 +29,7 @@ def make_all() -> list[Path]:
         _program_image(PAUSE, golang.build_own("pause")),
         _program_image(WEB, golang.build_own("web")),
         _program_image(COREDNS, golang.build_coredns()),
-        _node_tools_image(),
+        node_tools_image(),
     ]
 
 
@@ -49,7 +49,8 @@ def _program_image(name: str, program: Path) -> Path:
     return archive
 
 
-def _node_tools_image() -> Path:
+def node_tools_image() -> Path:
+    """Make the node-tools image if the cache lacks it, and return its archive."""
     folder = paths.cache() / f"node-tools-{debian_tree.recipe_key()}"
     archive = folder / "node-tools.image.tar"
     if not archive.exists():
