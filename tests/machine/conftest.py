@@ -1,5 +1,22 @@
-"""The package's own client, of an API server that has nothing: the machine is no node of a cluster."""
+"""One machine for all tests of this folder; and the package's own client, of an API server that has nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
 
 from tests.fake.plugin import client, fake_api, kubeconfig, pki
+from tests.machine.machine import Machine, booted, why_not
 
-__all__ = ["client", "fake_api", "kubeconfig", "pki"]
+__all__ = ["client", "fake_api", "kubeconfig", "machine", "pki"]
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Machine]:
+    """Boot once: that takes longest."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    with booted() as machine:
+        yield machine

@@ -22,9 +22,9 @@ from netinspect.probes.conntrack import build_limit_now_plan, build_limit_plan
 from netinspect.render.conntrack_limit_change import render_changes
 from netinspect.usecases.conntrack_limit import report_changes, report_limits, set_limit
 from tests.machine.conntrack_table import LIMIT, TABLE_FULL, empty_table, fill_table
-from tests.machine.machine import Machine, booted, why_not
+from tests.machine.machine import Machine
 
-pytestmark = [pytest.mark.machine, pytest.mark.skipif(why_not() is not None, reason=why_not() or "")]
+pytestmark = pytest.mark.machine
 
 FLOWS = 64
 # New flows, some each second, for longer than the window: the kernel drops them and counts that.
@@ -34,12 +34,10 @@ KNOCK = (
 )
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
-    """Boot once for all."""
-    with booted() as machine:
-        machine.check("modprobe -a nf_conntrack nf_conntrack_netlink")
-        yield machine
+@pytest.fixture(scope="module", autouse=True)
+def _conntrack(machine: Machine) -> None:
+    """The modules that a node with kube-proxy has loaded."""
+    machine.check("modprobe -a nf_conntrack nf_conntrack_netlink")
 
 
 def read_back(machine: Machine) -> int:
