@@ -2,12 +2,15 @@
 
 `conntrack -L`, `-S`, `-C` and `-E` change nothing; `-z`, `-D`, `-F`, `-U` and `-I` do and are never sent. The table is
 read through netlink: /proc/net/nf_conntrack is missing from many kernels. Both families are asked for by name, as older
-versions of the tool list IPv4 only where none is given.
+versions of the tool list IPv4 only where none is given. Netlink is served by the module nf_conntrack_netlink, which the
+kernel would load for the asking: conntrack_loaded.sh stands before every such probe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from netinspect.models.address import Address
 from netinspect.probes.catalog import LINKS
@@ -16,8 +19,12 @@ from netinspect.probes.plan import Plan, Probe, read_script
 _LIST_S = 60
 """A table of a million flows takes the tool some seconds to print."""
 
-FLOWS_IPV4 = Probe("flows-ipv4", ("conntrack", "-L", "-f", "ipv4", "-o", "extended,id"), _LIST_S)
-FLOWS_IPV6 = Probe("flows-ipv6", ("conntrack", "-L", "-f", "ipv6", "-o", "extended,id"), _LIST_S)
+FLOWS_IPV4 = Probe(
+    "flows-ipv4", ("conntrack", "-L", "-f", "ipv4", "-o", "extended,id"), _LIST_S, is_conntrack=True
+)
+FLOWS_IPV6 = Probe(
+    "flows-ipv6", ("conntrack", "-L", "-f", "ipv6", "-o", "extended,id"), _LIST_S, is_conntrack=True
+)
 FLOWS = (FLOWS_IPV4, FLOWS_IPV6)
 """The whole table, a family each."""
 
@@ -64,11 +71,11 @@ def _narrowed(probe: Probe, words: tuple[str, ...]) -> Probe:
     if not words:
         return probe
     argv = ("sh", "-c", read_script("narrow.sh"), "netinspect", "\n".join(words), *probe.argv)
-    return Probe(probe.name, argv, probe.timeout_s)
+    return replace(probe, argv=argv)
 
 
 def _named(probe: Probe, suffix: str) -> Probe:
-    return Probe(f"{probe.name}{suffix}", probe.argv, probe.timeout_s) if suffix else probe
+    return replace(probe, name=f"{probe.name}{suffix}")
 
 
 # Each grep may miss a file (exit code 2): what is not there is not listed.
@@ -86,9 +93,9 @@ _CONFIGZ = "curl -gsSf -m 3 http://127.0.0.1:10249/configz || curl -gsSf -m 3 ht
 LIMITS = Probe("conntrack-limits", ("sh", "-c", _LIMITS))
 """The sysctls of the node's netns: a glob, which takes a shell."""
 
-STATISTICS = Probe("conntrack-statistics", ("conntrack", "-S"))
+STATISTICS = Probe("conntrack-statistics", ("conntrack", "-S"), is_conntrack=True)
 LIMITS_AGAIN = Probe("conntrack-limits-again", LIMITS.argv)
-STATISTICS_AGAIN = Probe("conntrack-statistics-again", STATISTICS.argv)
+STATISTICS_AGAIN = replace(STATISTICS, name="conntrack-statistics-again")
 
 NODE_FACTS = Probe("node-facts", ("sh", "-c", _FACTS))
 """Clock, memory, CPUs, kernel, and whether the netns is the machine's first."""

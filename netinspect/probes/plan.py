@@ -27,11 +27,14 @@ class Probe(msgspec.Struct, frozen=True):
         name: the probe's name; with its scope it finds the result again.
         argv: the command, run without a shell.
         timeout_s: whole seconds after which the node ends it.
+        is_conntrack: it speaks to the kernel's conntrack over netlink, for which the kernel would load
+            `nf_conntrack_netlink` where that is a module: it is run only where nothing has to be loaded.
     """
 
     name: str
     argv: tuple[str, ...]
     timeout_s: int = 10
+    is_conntrack: bool = False
 
 
 class PodScope(msgspec.Struct, frozen=True):
@@ -83,6 +86,13 @@ def encode_plan(plan: Plan) -> bytes:
     return "\n".join((*lines, "")).encode("utf-8", "surrogateescape")
 
 
+def guard_argv(probe: Probe) -> tuple[str, ...]:
+    """Return the argv with what keeps it from loading a kernel module. It takes a shell."""
+    if not probe.is_conntrack:
+        return probe.argv
+    return ("sh", "-c", read_script("conntrack_loaded.sh"), "netinspect", *probe.argv)
+
+
 def node_script() -> str:
     """Return the script of the node side, as small as it can travel."""
     return read_script("node.sh")
@@ -121,7 +131,8 @@ def _encode_probes(probes: tuple[Probe, ...]) -> list[str]:
     for probe in probes:
         if not _KEY.match(probe.name) or any("\0" in each for each in probe.argv):
             raise ValueError(f"a probe that cannot be sent: {probe!r}")
-        lines.append(f"{probe.name} {probe.timeout_s} {len(probe.argv)}")
-        for argument in probe.argv:
+        argv = guard_argv(probe)
+        lines.append(f"{probe.name} {probe.timeout_s} {len(argv)}")
+        for argument in argv:
             lines += [str(argument.count("\n") + 1), argument]
     return lines

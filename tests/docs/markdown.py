@@ -65,4 +65,5 @@ def _rows(lines: Iterator[str]) -> Iterator[tuple[str, ...]]:
     for line in lines:
         if not line.startswith("|"):
             return
-        yield tuple(cell.strip().strip("`") for cell in line.strip("|").split("|"))
+        cells = re.split(r"(?<!\\)\|", line.strip("|"))
+        yield tuple(cell.strip().strip("`").replace("\\|", "|") for cell in cells)

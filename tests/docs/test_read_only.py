@@ -6,38 +6,94 @@ into this file and into docs/security.md.
 
 from __future__ import annotations
 
-import ast
+import importlib
+import inspect
+import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from netinspect.probes import catalog
-from netinspect.probes.plan import Probe
+import netinspect.probes
+from netinspect.models.address import parse_address
+from netinspect.models.conntrack import FlowEventType
+from netinspect.models.dns_query import DnsQuery
+from netinspect.models.flow_filter import FlowFilter
+from netinspect.models.kubernetes import ObjectMeta, Pod
+from netinspect.models.netns import NetnsSource, PodNetns, PodProcess
+from netinspect.probes import (
+    catalog,
+    conntrack,
+    conntrack_stale,
+    conntrack_top,
+    conntrack_watch,
+    dns,
+    dns_servers,
+    watch,
+)
+from netinspect.probes.plan import Plan, Probe, guard_argv
+from netinspect.probes.plan import read_script as compact
 from tests.docs.markdown import ROOT, section, table
 from tests.docs.posix_sh import Script, SimpleCommand, read_script
 
-PROBES = [value for value in vars(catalog).values() if isinstance(value, Probe)]
 SCRIPTS = ROOT / "netinspect" / "probes"
 SECURITY = (ROOT / "docs" / "security.md").read_text("utf-8")
+MODULES = [
+    importlib.import_module(f"netinspect.probes.{each.name}")
+    for each in pkgutil.iter_modules(netinspect.probes.__path__)
+]
+
+POD = Pod(metadata=ObjectMeta(name="web", namespace="demo", uid="47c7da73-f486-45b6-b7ab-1bcf1bd63978"))
+NETNS = PodNetns(inode=4026532943, source=NetnsSource.PROCESS, processes=(PodProcess(737, None, 4026532943),))
+ADDRESSES = (parse_address("10.244.1.5"), parse_address("fd00:10:244:1::5"))
+QUERY = DnsQuery(ADDRESSES[1], "+web; reboot", "A")
+WANTED = FlowFilter(protocols=frozenset((17,)))
+
+# What each function that makes a plan or a probe makes, with arguments of every kind.
+MADE: dict[str, tuple[Any, ...]] = {
+    "build_netns_plan": (catalog.build_netns_plan((POD,)),),
+    "build_veth_plan": (catalog.build_veth_plan((POD,), peers_of_pods=True),),
+    "build_flow_probes": conntrack.build_flow_probes(),
+    "build_flow_plan": (conntrack.build_flow_plan(), conntrack.build_flow_plan(ADDRESSES)),
+    "build_sample_plan": (conntrack.build_sample_plan(10, ADDRESSES),),
+    "build_stale_plan": (conntrack_stale.build_stale_plan(10),),
+    "build_top_plan": (conntrack_top.build_top_plan(between_s=10),),
+    "build_limit_plan": (conntrack.build_limit_plan(5),),
+    "build_limit_now_plan": (conntrack.build_limit_now_plan(),),
+    "build_watch_probe": (
+        conntrack_watch.build_watch_probe(60),
+        conntrack_watch.build_watch_probe(60, (FlowEventType.NEW,), WANTED),
+    ),
+    "build_dns_probe": (dns.build_dns_probe((QUERY,)), dns.build_dns_probe((QUERY,), netns=NETNS)),
+    "build_resolver_plan": (dns.build_resolver_plan(POD),),
+    "build_links_plan": (dns_servers.build_links_plan(),),
+    "build_series_plan": (dns_servers.build_series_plan((QUERY,), rounds=2, pause_s=0.1, limit_s=9),),
+}
+# The one plan that changes a node.
+CHANGES = "build_set_limit_plan"
+
+
+def list_probes() -> Iterator[Probe]:
+    """Yield the probes that stand in the modules, and those of every plan that can be made but the one."""
+    for module in MODULES:
+        yield from (value for value in vars(module).values() if isinstance(value, Probe))
+    for made in (*(each for plans in MADE.values() for each in plans), conntrack_watch.WATCH_PLAN):
+        if isinstance(made, Plan):
+            yield from made.node_probes
+            yield from (probe for pod in made.pods for probe in pod.probes)
+        else:
+            yield made
+
+
+PROBES = list(dict.fromkeys(list_probes()))
 
 # Of the shell itself (POSIX.1-2017, Shell & Utilities, 2.14), and what every shell has built in. Not eval, ".", trap.
 BUILTINS = {
-    "[",
-    "break",
-    "case",
-    "command",
-    "continue",
-    "echo",
-    "exec",
-    "exit",
-    "export",
-    "for",
-    "printf",
-    "read",
+    *(":", "[", "break", "case", "command", "continue", "echo", "exec", "exit", "export", "for", "printf"),
+    *("read", "return", "set", "shift", "wait"),
 }
-BUILTINS |= {"return", "set", "shift", "wait"}
 
 # Where output may go: another descriptor, or nowhere.
 NOWHERE = {"/dev/null", "-", "1", "2", "3", "4", "8"}
@@ -56,19 +112,98 @@ def reads_only_lsns(arguments: tuple[str, ...]) -> bool:
     return all(re.fullmatch(r"-[tJo]|net|[A-Z,]+", word) for word in arguments)
 
 
-RULES: dict[str, Callable[[tuple[str, ...]], bool]] = {"ip": reads_only_ip, "lsns": reads_only_lsns}
+def reads_only_conntrack(arguments: tuple[str, ...]) -> bool:
+    """One of three commands, each flag with its value: -D, -F, -U, -I and -z change the table."""
+    words = list(arguments[1:])
+    values = {
+        "-f": r"ipv[46]",
+        "-o": r"[a-z,]+",
+        "-b": r"[0-9]+",
+        "-e": r"[A-Z,]+",
+        "-p": r"[a-z]+",
+        "-s": r"[0-9a-f.:]+",
+        "-d": r"[0-9a-f.:]+",
+    }
+    pairs = list(zip(words[::2], words[1::2], strict=False))
+    return (
+        arguments[:1] in (("-L",), ("-E",), ("-S",))
+        and len(words) % 2 == 0
+        and all(flag in values and re.fullmatch(values[flag], value) for flag, value in pairs)
+    )
+
+
+def reads_only_curl(arguments: tuple[str, ...]) -> bool:
+    """A GET of one address on loopback, without an output file."""
+    return (
+        len(arguments) == 4
+        and arguments[:3] == ("-gsSf", "-m", "3")
+        and re.fullmatch(r"http://(127\.0\.0\.1|\[::1\]):10249/configz", arguments[3]) is not None
+    )
+
+
+def reads_only_sh(arguments: tuple[str, ...]) -> bool:
+    """A script of ours with a command that only reads, or a line of such commands."""
+    if arguments[:1] != ("-c",):
+        return False
+    for name, before in (("narrow.sh", 1), ("watch.sh", 2), ("within.sh", 2), ("conntrack_loaded.sh", 0)):
+        if arguments[1:3] == (compact(name), "netinspect"):
+            return reads_only(arguments[3 + before :])
+    if arguments[1:3] in ((compact("dns.sh"), "netinspect"), (compact("resolv_conf.sh"), "netinspect")):
+        return True
+    return len(arguments) == 2 and all(
+        each.name == "[" or (reads_only(each.words) and not writes(each))
+        for each in read_script(arguments[1]).commands
+    )
+
+
+RULES: dict[str, Callable[[tuple[str, ...]], bool]] = {
+    "ip": reads_only_ip,
+    "lsns": reads_only_lsns,
+    "conntrack": reads_only_conntrack,
+    "curl": reads_only_curl,
+    "dmesg": lambda arguments: arguments == ("--json", "-x"),
+    "grep": lambda arguments: all(
+        not word.startswith("-") or word in ("-H", "-Hs", "-s", "-E") for word in arguments
+    ),
+    "sleep": lambda arguments: len(arguments) == 1 and arguments[0].isdigit(),
+    "sh": reads_only_sh,
+}
 
 
 def reads_only(argv: tuple[str, ...]) -> bool:
     """Whether an argv is known to change nothing."""
-    rule = RULES.get(argv[0])
+    rule = RULES.get(argv[0]) if argv else None
     return rule is not None and rule(argv[1:])
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 def test_probes_only_read(probe: Probe) -> None:
-    """Every probe's argv is known to change nothing."""
+    """Every probe's argv is known to change nothing, and so is what it is sent as."""
     assert reads_only(probe.argv)
+    assert reads_only(guard_argv(probe))
+
+
+def test_whatever_asks_conntrack_is_kept_from_loading_its_module() -> None:
+    """The tool speaks netlink, for which the kernel loads a module."""
+    asking = {probe.name for probe in PROBES if "conntrack" in probe.argv}
+    assert asking == {probe.name for probe in PROBES if probe.is_conntrack}
+    assert len(asking) == 7
+
+
+def test_a_watched_probe_only_reads() -> None:
+    """What binds it to its listener is looked at below; behind it stands the probe's own argv."""
+    probe = conntrack_watch.build_watch_probe(60)
+    assert reads_only(watch.build_watch_argv(probe))
+    assert not reads_only(watch.build_watch_argv(Probe("x", ("conntrack", "-F"))))
+
+
+def test_one_plan_writes_and_says_what() -> None:
+    """`conntrack limit --set --apply`: one sysctl, and then a look at it."""
+    write, *rest = conntrack.build_set_limit_plan(4096).node_probes
+    assert write.argv == ("sysctl", "-w", "net.netfilter.nf_conntrack_max=4096")
+    assert not reads_only(write.argv)
+    assert all(reads_only(probe.argv) for probe in rest)
+    assert "`sysctl -w net.netfilter.nf_conntrack_max=N`" in SECURITY
 
 
 @pytest.mark.parametrize(
@@ -85,6 +220,12 @@ def test_probes_only_read(probe: Probe) -> None:
         "iptables-legacy-save -t nat",
         "nft add table ip t",
         "conntrack -D",
+        "conntrack -L -z",
+        "conntrack -E -e ALL -F",
+        "dmesg --clear",
+        "dmesg --json -x -C",
+        "curl -o /etc/passwd http://127.0.0.1:10249/configz",
+        "curl -gsSf -m 3 http://192.0.2.1:10249/configz",
         "ipvsadm -C",
         "sysctl -w net.ipv4.ip_forward=1",
         "mount -t tmpfs tmpfs /mnt",
@@ -96,24 +237,33 @@ def test_what_changes_something_is_refused(line: str) -> None:
     assert not reads_only(tuple(line.split()))
 
 
-def test_probes_are_made_in_the_catalogue_only() -> None:
-    """No other module writes an argv, and the catalogue writes them where this test finds them."""
-    makers = {}
-    for path in (ROOT / "netinspect").rglob("*.py"):
-        calls = [
-            node
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Probe"
-        ]
-        if calls:
-            makers[path.name] = len(calls)
-    assert makers == {"catalog.py": len(PROBES)}
+def test_probes_are_made_in_their_room_only() -> None:
+    """No module outside of netinspect/probes writes an argv, and each function there that makes one is looked at."""
+    pattern = re.compile(r"\bProbe\(")
+    package = ROOT / "netinspect"
+    makers = {path.parent.name for path in package.rglob("*.py") if pattern.search(path.read_text("utf-8"))}
+    assert makers == {"probes"}
+    made = {
+        name
+        for module in MODULES
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if name.startswith("build_")
+        and re.search(r"Plan|Probe", str(inspect.signature(function).return_annotation))
+    }
+    assert made == {*MADE, CHANGES}
 
 
 def test_probes_are_documented() -> None:
-    """docs/security.md lists exactly the probes, each with its command."""
-    rows = table(SECURITY, "probe")
-    assert [row[:2] for row in rows] == [(probe.name, " ".join(probe.argv)) for probe in PROBES]
+    """docs/security.md lists exactly the probes by name; those that are always the same, with their command."""
+    rows = {name: command for name, command, _ in table(SECURITY, "probe")}
+    assert set(rows) == {probe.name for probe in PROBES if not probe.name.endswith("-again")}
+    fixed = {
+        value.name: value for module in MODULES for value in vars(module).values() if isinstance(value, Probe)
+    }
+    for name, probe in fixed.items():
+        is_line = probe.argv[:2] == ("sh", "-c")
+        command = probe.argv[2] if is_line else " ".join(word or "''" for word in probe.argv)
+        assert rows[name.removesuffix("-again")] == command
 
 
 def read(name: str) -> Script:
@@ -131,23 +281,54 @@ def writes(command: SimpleCommand) -> list[str]:
     return [target for target in targets if target not in NOWHERE]
 
 
-def test_node_side_runs_what_is_documented() -> None:
-    """node.sh runs exactly the programs that docs/security.md lists, and probes."""
+# What an expansion names in a script: the command that it is given (or `$tool`, which is only asked for).
+GIVEN = {
+    "node.sh": {"$@", "$tool"},
+    "narrow.sh": {"$@"},
+    "watch.sh": {"$@", "$tool"},
+    "conntrack_loaded.sh": {"$@"},
+    "within.sh": {"$@"},
+    "dns.sh": set(),
+    "resolv_conf.sh": set(),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_scripts_run_what_is_documented(name: str) -> None:
+    """Each runs exactly the programs that docs/security.md lists for it, and what it is given."""
+    script = read(name)
+    assert programs(script) == {row[1] for row in table(SECURITY, "script") if row[0] == name}
+    assert {each for each in script.names if each.startswith("$")} == GIVEN[name]
+
+
+def test_node_side_calls_its_own_functions_only() -> None:
+    """What an expansion names is a probe's argv, or a function that reads one ("run" and "probes" call theirs)."""
     script = read("node.sh")
-    assert programs(script) == {row[0] for row in table(SECURITY, "program")}
-    # What an expansion names is a probe's argv, or a function that reads one ("run" and "probes" call theirs);
-    # `$tool` is only asked for (`command -v`).
-    assert {name for name in script.names if name.startswith("$")} == {"$@", "$tool"}
     callers = [each for each in script.commands if each.name in ("run", "probes")]
     assert len(callers) >= 3
     assert all(each.words[1] in script.functions | {"$1"} for each in callers)
 
 
-def test_node_side_writes_no_file() -> None:
-    """No output of node.sh goes to a file, no text is evaluated, and nothing is read as a script."""
-    script = read("node.sh")
+@pytest.mark.parametrize("name", GIVEN)
+def test_scripts_write_no_file(name: str) -> None:
+    """No output goes to a file, no text is evaluated, and nothing is read as a script."""
+    script = read(name)
     assert [each for each in script.commands if writes(each)] == []
     assert not script.names & {"eval", ".", "source", "trap", "tee", "dd", "sh"}
+
+
+def test_the_watcher_ends_what_it_started_only() -> None:
+    """watch.sh knows two processes, by the numbers that the shell gave it."""
+    killed = {each.words for each in read("watch.sh").commands if each.name == "kill"}
+    assert killed == {("kill", "-HUP", "$child"), ("kill", "-KILL", "$child"), ("kill", "$watcher")}
+
+
+def test_names_are_arguments_of_dig() -> None:
+    """Each question is behind a flag of its own; dig's batch files and key files are never named."""
+    (words,) = [each.words for each in read("dns.sh").commands if each.name == "dig"]
+    assert words[-6:] == ("-p", "$2", "-t", "$4", "-q", "$5")
+    assert "-r" in words
+    assert not {"-f", "-k", "-y", "-x"} & set(words)
 
 
 def test_awk_programs_only_read() -> None:
@@ -184,8 +365,8 @@ def test_enter_side_does_nothing_else() -> None:
 
 
 def test_there_is_no_other_script() -> None:
-    """The two scripts that are looked at here are all that the package ships."""
-    assert {path.name for path in Path(ROOT / "netinspect").rglob("*.sh")} == {"node.sh", "enter.sh"}
+    """The scripts that are looked at here are all that the package ships."""
+    assert {path.name for path in Path(ROOT / "netinspect").rglob("*.sh")} == {*GIVEN, "enter.sh"}
 
 
 @pytest.mark.parametrize(
