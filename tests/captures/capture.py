@@ -22,6 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.captures.cases_conntrack import capture_conntrack
+from tests.captures.cases_dns import capture_dns
 from tests.netns import cgroups
 from tests.netns.world import Netns, World, new_world, run, wait_for_carrier
 
@@ -60,6 +62,8 @@ def capture_all() -> None:
     with new_world() as world:
         capture_processes(world)
     capture_cgroups()
+    capture_conntrack(save)
+    capture_dns(save)
 
 
 def save(tool: str, case: str, command: str, output: bytes, version: str) -> None:
