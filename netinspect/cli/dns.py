@@ -1,0 +1,183 @@
+"""`kubectl netinspect dns`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Exit, Option
+
+from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, JudgeFlags, OutputFlags
+from netinspect.errors import UsageError
+
+if TYPE_CHECKING:
+    from netinspect.cluster.client import ClusterClient
+    from netinspect.models.dns_report import DnsReport
+    from netinspect.models.kubernetes import Pod
+    from netinspect.usecases.dns_servers import SeriesWish
+    from netinspect.usecases.dns_wish import DnsWish
+
+
+def dns(
+    names: Annotated[
+        list[str] | None, Argument(metavar="NAME", help="Names, as an application would look them up.")
+    ] = None,
+    *,
+    pod: Annotated[
+        str,
+        Option("--pod", help="Ask from this pod's netns, with its resolv.conf.", metavar="POD|TYPE/NAME"),
+    ] = "",
+    node: Annotated[
+        str, Option("--node", help="Ask from this node (default: the first that is Ready).", metavar="NAME")
+    ] = "",
+    record_type: Annotated[
+        list[str] | None,
+        Option("--type", help="Record type to ask for (repeatable; default: A and AAAA).", metavar="TYPE"),
+    ] = None,
+    servers: Annotated[
+        bool, Option("--servers", help="Ask each server many times, endpoints past the Service too.")
+    ] = False,
+    count: Annotated[
+        int | None,
+        Option(help="With --servers: questions of a kind to each server (default: 10).", metavar="N"),
+    ] = None,
+    rate: Annotated[
+        float | None, Option(help="With --servers: questions a second at most (default: 50).", metavar="N")
+    ] = None,
+    output: OutputFlags,
+    judge: JudgeFlags,
+    debug_pod: DebugPodFlags,
+    connection: ConnectionFlags,
+) -> None:
+    """Ask the cluster's DNS from where it matters, show what a resolver really asks, and say what is wrong.
+
+    A name is asked for as getaddrinfo would: through the search list, for A and AAAA, in the order shown as the plan.
+    From a node, that of a pod in the namespace -n is taken, at all addresses of the DNS Service; with --pod, the pod's
+    own resolv.conf and its name servers, from the pod's network namespace.
+
+    Examples:
+
+      # Does the cluster's DNS answer, by UDP and TCP, in both families?
+      kubectl netinspect dns
+      kubectl netinspect dns --node node-a
+
+      # Why does this pod not find that Service?
+      kubectl netinspect dns web.shop --pod mypod
+      kubectl netinspect dns web example.com --pod deploy/api -n shop
+
+      # Which server is slow, dead, or says something else? Each CoreDNS pod is asked by itself
+      kubectl netinspect dns --servers
+      kubectl netinspect dns --servers --count 100 --pod mypod
+
+      # Another record type; a script that fails where something is wrong
+      kubectl netinspect dns _https._tcp.kubernetes.default.svc --type SRV
+      kubectl netinspect dns --fail-on high -o json
+    """
+    if not servers and (count is not None or rate is not None):
+        raise UsageError("--count and --rate are for --servers")
+    series = None
+    if servers:
+        from netinspect.cli.dns_servers import read_series_wish
+
+        series = read_series_wish(count, rate, debug_pod.timeout)
+    raise Exit(
+        _look_up(
+            tuple(names or ()), pod, node, record_type or [], output, judge, debug_pod, connection, series
+        )
+    )
+
+
+def _look_up(
+    names: tuple[str, ...],
+    pod: str,
+    node: str,
+    types: list[str],
+    output: OutputFlags,
+    judge: JudgeFlags,
+    debug_pod: DebugPodFlags,
+    connection: ConnectionFlags,
+    series: SeriesWish | None,
+) -> int:
+    from netinspect.cli.nodes import ask_nodes_live
+    from netinspect.cli.run import connect, read_debug_pod_options, read_output, read_severity
+    from netinspect.usecases.dns import look_up
+    from netinspect.usecases.dns_targets import read_dns_cluster
+    from netinspect.usecases.dns_wish import choose_privilege, design_first_plan
+
+    read_output(output)
+    read_severity(judge.fail_on)
+    if pod and node:
+        raise UsageError("--pod and --node exclude each other: a pod is asked from on its own node")
+    client = connect(connection)
+    read_debug_pod_options(debug_pod, client.context.own_namespace)
+    wish = _read_wish(client, names, pod, node, types, connection)
+    if series is not None:
+        from netinspect.cli.dns_servers import ask_servers
+
+        return ask_servers(client, wish, series, output, judge, debug_pod)
+    cluster = read_dns_cluster(client)
+    privilege = choose_privilege(wish, cluster)
+    if wish.pod is not None and debug_pod.privilege not in ("", privilege.value):
+        raise UsageError("a pod's netns is entered with --privilege sysadmin only")
+    answers, _, notes = ask_nodes_live(
+        client,
+        {wish.node: design_first_plan(wish, cluster)},
+        debug_pod,
+        lambda source: look_up(client, source, wish, cluster),
+        privilege=privilege,
+    )
+    return _finish(answers[wish.node], notes, output, judge)
+
+
+def _read_wish(
+    client: ClusterClient,
+    names: tuple[str, ...],
+    pod: str,
+    node: str,
+    types: list[str],
+    flags: ConnectionFlags,
+) -> DnsWish:
+    from netinspect.usecases.dns_targets import choose_node
+    from netinspect.usecases.dns_wish import build_wish
+    from netinspect.usecases.node_targets import resolve_nodes
+
+    target = _choose_pod(client, pod, flags.namespace) if pod else None
+    if target is not None:
+        place = target.spec.node_name
+    else:
+        place = resolve_nodes(client, (node,)).nodes[0] if node else choose_node(client)
+    namespace = target.metadata.namespace if target is not None else flags.namespace or client.namespace
+    return build_wish(names=names, types=types, namespace=namespace, node=place, pod=target)
+
+
+def _choose_pod(client: ClusterClient, name: str, namespace: str) -> Pod:
+    from netinspect.cli.live import say
+    from netinspect.usecases.dns_wish import choose_pod
+    from netinspect.usecases.targets import Targets, resolve_pods
+
+    pods = resolve_pods(client, Targets(names=(name,), namespace=namespace))
+    chosen = choose_pod(pods)
+    if len(pods) > 1:
+        say(f"Found {len(pods)} pods, using pod/{chosen.metadata.name}")
+    return chosen
+
+
+def _finish(report: DnsReport, notes: tuple[str, ...], output: OutputFlags, judge: JudgeFlags) -> int:
+    from msgspec.structs import replace
+
+    from netinspect.cli.run import finish_judged, read_output
+    from netinspect.render.dns import name_of, render_lookups
+    from netinspect.render.output_format import OutputFormat
+
+    chosen = read_output(output)
+    return finish_judged(
+        replace(report, notes=(*report.notes, *notes)),
+        judge.fail_on,
+        (),
+        name_of,
+        chosen,
+        has_headers=not output.no_headers,
+        table_of=partial(
+            render_lookups, is_wide=chosen is OutputFormat.WIDE, has_headers=not output.no_headers
+        ),
+    )
