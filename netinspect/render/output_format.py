@@ -13,3 +13,11 @@ class OutputFormat(StrEnum):
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
+
+
+class StreamFormat(StrEnum):
+    """What `-o` takes where results are printed as they come: a report as a whole is never there."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSONL = "jsonl"
