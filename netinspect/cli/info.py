@@ -54,19 +54,20 @@ def options() -> None:
 
 
 def schema(
-    command: Annotated[str, Argument(help="pods, services, netns, veth or cleanup.", metavar="COMMAND")],
+    command: Annotated[str, Argument(help="A command that prints JSON, as one word: \"conntrack list\".", metavar="COMMAND")],
 ) -> None:
-    """Print the JSON Schema of what a command prints with -o json.
+    """Print the JSON Schema of what a command prints with -o json (conntrack watch: of a line of -o jsonl).
 
     Examples:
 
-      # What the items of veth hold
+      # What the items of veth hold, and those of a command of two words
       kubectl netinspect schema veth
+      kubectl netinspect schema "conntrack list"
     """
     from netinspect.render.structured import render_schema
-    from netinspect.usecases.kinds import report_types
+    from netinspect.usecases.kinds import schema_types
 
-    types = report_types()
+    types = schema_types()
     if command not in types:
         raise UsageError(f'no command "{command}" prints JSON', f"one of: {', '.join(types)}")
     sys.stdout.write(render_schema(types[command]))

@@ -38,6 +38,15 @@ NEEDS: dict[tuple[str, str, str], tuple[str, ...]] = {
     ("Role", "pods/log", "get"): ("veth", "seen", "--transport", "logs"),
 }
 
+# For each right that docs/rbac/netinspect-tables.yaml gives, a command that goes on without it and lists the gap.
+LACKS: dict[tuple[str, str, str], tuple[str, ...]] = {
+    ("ClusterRole", "nodes", "list"): ("conntrack", "list", "--node"),
+    ("ClusterRole", "services", "list"): ("conntrack", "list", "--node"),
+    ("ClusterRole", "endpointslices", "list"): ("conntrack", "stale", "--for", "5s", "--node"),
+    ("Role", "configmaps", "get"): ("dns", "--node"),
+}
+TABLES = "netinspect-test-tables"
+
 
 @pytest.fixture(scope="module")
 def account(cluster: Cluster) -> Iterator[str]:
@@ -54,24 +63,33 @@ def account(cluster: Cluster) -> Iterator[str]:
     path.write_text(json.dumps(view))
     yield str(path)
     path.unlink()
-    cluster.kubectl("delete", "clusterrole,clusterrolebinding", "netinspect-test", "--ignore-not-found")
+    roles = ("netinspect-test", TABLES)
+    cluster.kubectl("delete", "clusterrole,clusterrolebinding", *roles, "--ignore-not-found")
+    cluster.kubectl("delete", "role,rolebinding", TABLES, "-n", "kube-system", "--ignore-not-found")
 
 
-def grant(cluster: Cluster, *, without: tuple[str, str, str] | None = None) -> None:
-    """Give the account what docs/rbac/netinspect-node.yaml holds, less one verb."""
-    for role in yaml.safe_load_all((RBAC / "netinspect-node.yaml").read_text()):
+def grant(
+    cluster: Cluster,
+    *,
+    without: tuple[str, str, str] | None = None,
+    file: str = "netinspect-node.yaml",
+    name: str = "netinspect-test",
+) -> None:
+    """Give the account what a file of docs/rbac holds, less one verb."""
+    for role in yaml.safe_load_all((RBAC / file).read_text()):
         kind, changed = role["kind"], copy.deepcopy(role)
-        changed["metadata"] = {"name": "netinspect-test"}
+        changed["metadata"] = {"name": name}
         binding: dict[str, Any] = {
             "apiVersion": role["apiVersion"],
             "kind": f"{kind}Binding",
-            "metadata": {"name": "netinspect-test"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "netinspect-test"},
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": cluster.namespace}],
         }
         if kind == "Role":
+            place = role["metadata"]["namespace"]
             for each in (changed, binding):
-                each["metadata"]["namespace"] = cluster.namespace
+                each["metadata"]["namespace"] = place if place == "kube-system" else cluster.namespace
         changed["rules"] = [part for rule in changed["rules"] for part in split(kind, rule, without)]
         cluster.apply(changed, binding)
 
@@ -85,9 +103,9 @@ def split(kind: str, rule: dict[str, Any], without: tuple[str, str, str] | None)
     ]
 
 
-def documented() -> set[tuple[str, str, str]]:
-    """Return every right that the documented roles give."""
-    roles = yaml.safe_load_all((RBAC / "netinspect-node.yaml").read_text())
+def documented(file: str) -> set[tuple[str, str, str]]:
+    """Return every right that the roles of a file give."""
+    roles = yaml.safe_load_all((RBAC / file).read_text())
     return {
         (role["kind"], resource, verb)
         for role in roles
@@ -103,8 +121,9 @@ def as_account(cluster: Cluster, account: str, *arguments: str) -> Ran:
 
 
 def test_every_documented_right_is_needed_by_a_command() -> None:
-    """The roles hold no verb that the table above does not justify."""
-    assert documented() == set(NEEDS)
+    """The roles hold no verb that the tables above do not justify."""
+    assert documented("netinspect-node.yaml") == set(NEEDS)
+    assert documented("netinspect-tables.yaml") == set(LACKS)
 
 
 def test_the_documented_roles_suffice(cluster: Cluster, account: str) -> None:
@@ -114,6 +133,39 @@ def test_the_documented_roles_suffice(cluster: Cluster, account: str) -> None:
         as_account(cluster, account, *command).ok()
     as_account(cluster, account, "veth", "seen", "--transport", "logs").ok()
     assert as_account(cluster, account, "exec", "seen", "--", "true").ok().out == ""
+
+
+def test_the_documented_roles_suffice_for_tables_and_dns(cluster: Cluster, account: str) -> None:
+    """With both files no command lacks a fact."""
+    grant(cluster)
+    grant(cluster, file="netinspect-tables.yaml", name=TABLES)
+    node = cluster.nodes()[0]
+    for command in (
+        ("conntrack", "list", "--node", node),
+        ("conntrack", "top", "--all-nodes"),
+        ("conntrack", "stale", "--for", "5s", "--node", node),
+        ("conntrack", "limit", "--for", "1s", "--node", node),
+        ("conntrack", "limit", "--set", "300000", "--node", node),
+        ("conntrack", "watch", "--for", "1s", "--node", node),
+        ("dns",),
+        ("dns", "--pod", "seen"),
+        ("dns", "--servers", "--count", "1", "--type", "A"),
+    ):
+        assert "gap:" not in as_account(cluster, account, *command).ok().err, command
+
+
+@pytest.mark.parametrize("right", sorted(LACKS), ids="-".join)
+def test_a_list_that_is_refused_is_a_gap(cluster: Cluster, account: str, right: tuple[str, str, str]) -> None:
+    """The command goes on with what it has, says what it lacks, and ends with 4."""
+    _, resource, verb = right
+    grant(cluster)
+    grant(cluster, file="netinspect-tables.yaml", name=TABLES, without=right)
+    ran = as_account(cluster, account, *LACKS[right], cluster.nodes()[0])
+    assert ran.code == 4, ran.err
+    assert any(
+        line.startswith("gap:") and f'cannot {verb} resource "{resource}"' in line
+        for line in ran.err.splitlines()
+    )
 
 
 @pytest.mark.parametrize("right", sorted(NEEDS), ids="-".join)

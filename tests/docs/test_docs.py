@@ -21,8 +21,9 @@ from netinspect.cli.app import build_app
 from netinspect.errors import ExitCode
 from netinspect.models.debug_pod import Privilege, Transport
 from netinspect.models.fact import Reason
+from netinspect.models.finding import Severity
 from netinspect.models.report import API_VERSION
-from netinspect.render.output_format import OutputFormat
+from netinspect.render.output_format import OutputFormat, StreamFormat
 from netinspect.usecases.kinds import report_types
 from tests.docs.markdown import ROOT, anchors, code_lines, links, list_documents, name, section, table
 
@@ -47,7 +48,10 @@ CHOICES = {
     "output": {each.value for each in OutputFormat},
     "privilege": {"", *(each.value for each in Privilege)},
     "transport": {each.value for each in Transport},
+    "fail_on": {"", *(each.value for each in Severity)},
 }
+# Commands that print results as they come.
+STREAMS = ("conntrack watch",)
 
 
 def document(path: str) -> str:
@@ -85,9 +89,10 @@ def parse_example(arguments: list[str]) -> None:
     """Let the command's own parser read the arguments; nothing is run."""
     words = words_of(arguments)
     context = COMMANDS[words].make_context(words, arguments[len(words.split()) :])
-    for flag, allowed in CHOICES.items():
+    allowed = {**CHOICES, "output": {each.value for each in StreamFormat}} if words in STREAMS else CHOICES
+    for flag, values in allowed.items():
         if flag in context.params:
-            assert context.params[flag] in allowed
+            assert context.params[flag] in values
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
@@ -159,9 +164,10 @@ def test_exit_codes() -> None:
 
 
 def test_output_formats() -> None:
-    """docs/output.md lists exactly the formats that -o takes, in the order of its help."""
+    """docs/output.md lists exactly the formats that -o takes, in the order of its help; last those of a stream."""
     rows = table(document("docs/output.md"), "format")
-    assert [row[0] for row in rows] == [each.value for each in OutputFormat]
+    formats = [*(each.value for each in OutputFormat), *(each.value for each in StreamFormat)]
+    assert [row[0] for row in rows] == list(dict.fromkeys(formats))
 
 
 def test_reasons_of_gaps() -> None:
@@ -187,6 +193,18 @@ def test_kinds_of_reports() -> None:
     assert [row[0] for row in rows] == list(report_types())
     assert {row[1] for row in rows} == kinds
     assert f"`{API_VERSION}`" in text
+
+
+def test_findings() -> None:
+    """docs/output.md lists exactly the ids of findings that the code knows, with severities that exist."""
+    sources = (ROOT / "netinspect" / "analyze").glob("*.py")
+    texts = [path.read_text("utf-8") for path in sources]
+    known = {each for text in texts for each in re.findall(r'"((?:dns|conntrack)-[a-z-]+)"', text)}
+    rows = table(document("docs/output.md"), "finding")
+    assert {row[0] for row in rows} == known
+    assert len(rows) == len(known)
+    named = {each for row in rows for each in row[1].split(", ")}
+    assert named == {each.value for each in Severity}
 
 
 def test_variables() -> None:

@@ -288,7 +288,7 @@ GIVEN = {
     "watch.sh": {"$@", "$tool"},
     "conntrack_loaded.sh": {"$@"},
     "within.sh": {"$@"},
-    "dns.sh": set(),
+    "dns.sh": {"$@"},  # `set -- "$@" ...` turns the questions round; `ask "$@"` is its own function
     "resolv_conf.sh": set(),
 }
 

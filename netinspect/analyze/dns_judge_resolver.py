@@ -1,0 +1,105 @@
+"""What is wrong with the resolver itself: it asks the wrong server, or several that know different names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netinspect.analyze.dns_case import DnsCase
+from netinspect.models.address import Address
+from netinspect.models.dns_report import DnsOrigin
+from netinspect.models.fact import Known
+from netinspect.models.finding import Evidence, Finding, Severity
+
+CLUSTER_FIRST, WITH_HOST_NET = "ClusterFirst", "ClusterFirstWithHostNet"
+
+_SYSTEM_NAMESPACES = ("kube-system",)
+
+
+def judge_resolver(case: DnsCase) -> Iterator[Finding]:
+    """Judge a pod's resolv.conf; an assumed one is right by itself."""
+    if not case.origin.pod or not isinstance(case.cluster.service, Known):
+        return
+    asked = case.origin.conf.nameservers
+    foreign = tuple(address for address in asked if not case.is_cluster_server(address))
+    is_meant = case.origin.dns_policy in (CLUSTER_FIRST, WITH_HOST_NET, "")
+    if case.origin.host_network and case.origin.dns_policy in (CLUSTER_FIRST, ""):
+        if foreign == asked:
+            yield _host_network(case)
+    elif is_meant and not case.origin.has_dns_config:
+        if foreign == asked:
+            yield _wrong_server(case)
+        elif foreign:
+            yield _mixed(case, foreign)
+
+
+def describe_choice(origin: DnsOrigin) -> str:
+    """Say that a pod asks other servers by its own wish; "" where it does not."""
+    if not origin.pod or (
+        origin.dns_policy in (CLUSTER_FIRST, WITH_HOST_NET, "") and not origin.has_dns_config
+    ):
+        return ""
+    what = f"dnsPolicy {origin.dns_policy or CLUSTER_FIRST}" + (
+        " and a dnsConfig" if origin.has_dns_config else ""
+    )
+    return f"pod {origin.pod} has {what}: its name servers and search list are its own choice"
+
+
+def _wrong_server(case: DnsCase) -> Finding:
+    """F58."""
+    return Finding(
+        id="dns-wrong-nameserver",
+        severity=Severity.CRIT,
+        subject=case.subject,
+        node=case.origin.node,
+        message=(
+            f"the pod asks {_names(case.origin.conf.nameservers) or 'nobody but 127.0.0.1'}, which is no address of "
+            f"the cluster's DNS ({_names(case.service_addresses)}): names of the cluster are not found"
+        ),
+        evidence=_evidence(case),
+        advice=(
+            "resolv.conf is written when a pod starts: was the DNS Service made anew, or the kubelet's clusterDNS "
+            "changed since, then start the pod again; else look for what rewrites the file in the container"
+        ),
+    )
+
+
+def _host_network(case: DnsCase) -> Finding:
+    """F59."""
+    is_system = case.origin.namespace in _SYSTEM_NAMESPACES
+    return Finding(
+        id="dns-hostnetwork-policy",
+        severity=Severity.INFO if is_system else Severity.HIGH,
+        subject=case.subject,
+        node=case.origin.node,
+        message=(
+            f"the pod has hostNetwork with dnsPolicy ClusterFirst, which then means the node's resolver "
+            f"({_names(case.origin.conf.nameservers) or '127.0.0.1'}): names of the cluster are not found"
+        ),
+        evidence=_evidence(case),
+        advice="set dnsPolicy: ClusterFirstWithHostNet, if the pod needs names of the cluster",
+    )
+
+
+def _mixed(case: DnsCase, foreign: tuple[Address, ...]) -> Finding:
+    return Finding(
+        id="dns-mixed-nameservers",
+        severity=Severity.MED,
+        subject=case.subject,
+        node=case.origin.node,
+        message=(
+            f"the pod asks the cluster's DNS and {_names(foreign)}, which does not know the cluster's names: musl "
+            "takes the answer that comes first, glibc that of the second server when the first is late"
+        ),
+        evidence=_evidence(case),
+        advice="leave only the cluster's DNS in resolv.conf; it forwards what is not its own",
+    )
+
+
+def _evidence(case: DnsCase) -> tuple[Evidence, ...]:
+    lines = [line for line in case.origin.text.splitlines() if line.startswith("nameserver")]
+    lines = lines[:5] or ["(no nameserver)"]
+    return tuple(Evidence(source=case.origin.source, text=line) for line in lines)
+
+
+def _names(addresses: tuple[Address, ...]) -> str:
+    return ", ".join(str(each) for each in addresses)
