@@ -213,7 +213,7 @@ def _judge_upstream(
             node=case.origin.node,
             message=f"{len(lost)} of {len(runs)} questions to name server {server} got no answer",
             evidence=evidence_of(case, lost),
-            advice="ask repeatedly; one of several endpoints may be dead, or packets are lost on the way",
+            advice="ask each server by itself, many times: kubectl netinspect dns --servers; one endpoint may be dead",
             not_judged=(_ONE_READING,),
         )
 
