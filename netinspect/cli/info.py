@@ -54,7 +54,7 @@ def options() -> None:
 
 
 def schema(
-    command: Annotated[str, Argument(help="A command that prints JSON, as one word: \"conntrack list\".", metavar="COMMAND")],
+    command: Annotated[str, Argument(help="A command that prints JSON, in one word.", metavar="COMMAND")],
 ) -> None:
     """Print the JSON Schema of what a command prints with -o json (conntrack watch: of a line of -o jsonl).
 

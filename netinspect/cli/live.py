@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags
-from netinspect.cli.run import connect, open_live, read_debug_pod_options
+from netinspect.cli.run import connect, open_live, read_debug_pod_options, read_targets_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,18 +34,11 @@ def read_targets(
     Returns:
         what was read, and notes on how.
     """
-    from netinspect.usecases.targets import Targets, resolve_pods
+    from netinspect.usecases.targets import resolve_pods
 
     client = connect(connection)
     read_debug_pod_options(debug_pod, client.context.own_namespace)  # a wrong flag ends it before any request
-    wanted = Targets(
-        names=tuple(names or ()),
-        namespace=connection.namespace,
-        selector=targets.selector,
-        all_namespaces=targets.all_namespaces,
-        nodes=tuple(nodes.node or ()),
-        all_nodes=nodes.all_nodes,
-    )
+    wanted = read_targets_wanted(names, targets, nodes, connection)
     return read_pods_live(client, resolve_pods(client, wanted), debug_pod, build_plan)
 
 

@@ -37,21 +37,13 @@ def pods(
     """
     from datetime import UTC, datetime
 
-    from netinspect.cli.run import connect, finish, read_output
+    from netinspect.cli.run import connect, finish, read_output, read_targets_wanted
     from netinspect.render.pods import columns, name_of
     from netinspect.usecases.pods import list_pods
-    from netinspect.usecases.targets import Targets
 
     chosen = read_output(output)
     client = connect(connection)
-    wanted = Targets(
-        names=tuple(names or ()),
-        namespace=connection.namespace,
-        selector=targets.selector,
-        all_namespaces=targets.all_namespaces,
-        nodes=tuple(nodes.node or ()),
-        all_nodes=nodes.all_nodes,
-    )
+    wanted = read_targets_wanted(names, targets, nodes, connection)
     has_nodes = bool(nodes.node) or nodes.all_nodes
     is_everywhere = targets.all_namespaces or (has_nodes and not connection.namespace)
     report = list_pods(client, wanted)

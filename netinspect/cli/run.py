@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, OutputFlags
+from netinspect.cli.flags import (
+    ConnectionFlags,
+    DebugPodFlags,
+    ListFlags,
+    NodeFlags,
+    OutputFlags,
+    TableNodeFlags,
+)
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     from netinspect.render.output_format import OutputFormat
     from netinspect.render.table import Column
     from netinspect.sources.live import LiveNodes
+    from netinspect.usecases.targets import Targets
 
 T = TypeVar("T")
 
@@ -158,6 +166,37 @@ def read_duration(flag: str, text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"{flag}: {error}") from error
+
+
+def read_window(text: str, least_s: int = 1) -> int:
+    """Read `--for` where it is a time between two samples, which nodes wait in whole seconds.
+
+    Raises:
+        UsageError: it is no such time, or too short.
+    """
+    seconds = read_duration("--for", text)
+    if seconds < least_s or seconds != int(seconds):
+        raise UsageError(f"--for {text}: name whole seconds, at least {least_s}")
+    return int(seconds)
+
+
+def read_targets_wanted(
+    names: Sequence[str] | None,
+    lists: ListFlags,
+    nodes: NodeFlags | TableNodeFlags,
+    connection: ConnectionFlags,
+) -> Targets:
+    """Put together what the command line names."""
+    from netinspect.usecases.targets import Targets
+
+    return Targets(
+        names=tuple(names or ()),
+        namespace=connection.namespace,
+        selector=lists.selector,
+        all_namespaces=lists.all_namespaces,
+        nodes=tuple(nodes.node or ()),
+        all_nodes=nodes.all_nodes,
+    )
 
 
 def read_output(flags: OutputFlags) -> OutputFormat:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from netinspect.cli.flags import DEFAULT_IMAGE, ConnectionFlags, DebugPodFlags, OutputFlags, TableNodeFlags
+from netinspect.cli.flags import (
+    DEFAULT_IMAGE,
+    ConnectionFlags,
+    DebugPodFlags,
+    JudgeFlags,
+    OutputFlags,
+    TableNodeFlags,
+)
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,10 +46,7 @@ def limit(
             "--below-count", help="Let --apply set less than the table holds now: new connections then fail."
         ),
     ] = False,
-    fail_on: Annotated[
-        str,
-        Option(help="Exit with 3 on a finding this bad or worse: crit, high, med, info.", metavar="SEVERITY"),
-    ] = "",
+    judge: JudgeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
     connection: ConnectionFlags,
@@ -66,13 +70,13 @@ def limit(
       # Do it, until the next boot or restart of kube-proxy; prints how to undo it
       kubectl netinspect conntrack limit --node node-a --set 524288 --apply
     """
-    from netinspect.cli.run import read_output, read_severity
+    from netinspect.cli.run import read_output, read_severity, read_window
 
     chosen = read_output(output)
-    read_severity(fail_on)
+    read_severity(judge.fail_on)
     _check(new_limit, nodes, apply=apply, below_count=below_count, dry_run=debug_pod.dry_run)
     if new_limit is None:
-        code = _show(nodes, _read_window(window), fail_on, chosen, output, debug_pod, connection)
+        code = _show(nodes, read_window(window), judge.fail_on, chosen, output, debug_pod, connection)
     elif apply:
         code = _apply(new_limit, nodes, chosen, debug_pod, connection, below_count=below_count)
     else:
@@ -97,15 +101,6 @@ def _check(
         raise UsageError(
             f"--set {new_limit}: name a number from 1 to {MOST}", "the kernel takes 0 for no limit at all"
         )
-
-
-def _read_window(text: str) -> int:
-    from netinspect.cli.run import read_duration
-
-    seconds = read_duration("--for", text)
-    if seconds < 1 or seconds != int(seconds):
-        raise UsageError(f"--for {text}: name whole seconds, at least one")
-    return int(seconds)
 
 
 def _show(

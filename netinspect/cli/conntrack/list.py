@@ -63,19 +63,11 @@ def list_(
       kubectl netinspect conntrack list svc/web -o wide
     """
     from netinspect.cli.conntrack.filters import read_filter
-    from netinspect.cli.run import read_output
-    from netinspect.usecases.targets import Targets
+    from netinspect.cli.run import read_output, read_targets_wanted
 
     read_output(output)
     wanted = read_filter(filters)
-    chosen = Targets(
-        names=tuple(names or ()),
-        namespace=connection.namespace,
-        selector=targets.selector,
-        all_namespaces=targets.all_namespaces,
-        nodes=tuple(nodes.node or ()),
-        all_nodes=nodes.all_nodes,
-    )
+    chosen = read_targets_wanted(names, targets, nodes, connection)
     raise Exit(_finish(_read(chosen, wanted, debug_pod, connection), output))
 
 

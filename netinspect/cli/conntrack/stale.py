@@ -59,32 +59,15 @@ def stale(
       # The flows of one client, with reasons and the commands that would delete them
       kubectl netinspect conntrack stale mypod --for 1m -o wide
     """
-    from netinspect.cli.run import read_output, read_severity
-    from netinspect.usecases.targets import Targets
+    from netinspect.cli.run import read_output, read_severity, read_targets_wanted, read_window
+    from netinspect.usecases.conntrack_stale import LEAST_BETWEEN_S
 
     read_output(output)
     read_severity(judge.fail_on)
-    between_s = _read_window(window)
-    chosen = Targets(
-        names=tuple(names or ()),
-        namespace=connection.namespace,
-        selector=targets.selector,
-        all_namespaces=targets.all_namespaces,
-        nodes=tuple(nodes.node or ()),
-        all_nodes=nodes.all_nodes,
-    )
+    between_s = read_window(window, LEAST_BETWEEN_S)
+    chosen = read_targets_wanted(names, targets, nodes, connection)
     report = _read(chosen, between_s, debug_pod, connection)
     raise Exit(_finish(report, judge, output))
-
-
-def _read_window(text: str) -> int:
-    from netinspect.cli.run import read_duration
-    from netinspect.usecases.conntrack_stale import LEAST_BETWEEN_S
-
-    seconds = read_duration("--for", text)
-    if seconds < LEAST_BETWEEN_S or seconds != int(seconds):
-        raise UsageError(f"--for {text}: name whole seconds, at least {LEAST_BETWEEN_S}")
-    return int(seconds)
 
 
 def _read(

@@ -74,34 +74,15 @@ def top(
       kubectl netinspect conntrack top mypod --by service,peer,state
     """
     from netinspect.cli.conntrack.filters import read_filter
-    from netinspect.cli.run import read_output, read_severity
-    from netinspect.usecases.targets import Targets
+    from netinspect.cli.run import read_output, read_severity, read_targets_wanted, read_window
 
     read_output(output)
     read_severity(judge.fail_on)
-    between_s = _read_window(window)
+    between_s = read_window(window) if window else 0
     options = _read_options(by, limit, sort, between_s)
-    chosen = Targets(
-        names=tuple(names or ()),
-        namespace=connection.namespace,
-        selector=targets.selector,
-        all_namespaces=targets.all_namespaces,
-        nodes=tuple(nodes.node or ()),
-        all_nodes=nodes.all_nodes,
-    )
+    chosen = read_targets_wanted(names, targets, nodes, connection)
     report = _read(chosen, read_filter(filters), options, between_s, debug_pod, connection)
     raise Exit(_finish(report, judge, output, has_growth=bool(between_s)))
-
-
-def _read_window(text: str) -> int:
-    from netinspect.cli.run import read_duration
-
-    if not text:
-        return 0
-    seconds = read_duration("--for", text)
-    if seconds < 1 or seconds != int(seconds):
-        raise UsageError(f"--for {text}: name whole seconds, at least one")
-    return int(seconds)
 
 
 def _read_options(by: str, limit: int, sort: str, between_s: int) -> TopOptions:

@@ -80,10 +80,9 @@ def watch(
       kubectl netinspect conntrack watch --all-nodes -o jsonl
     """
     from netinspect.cli.conntrack.filters import read_filter
-    from netinspect.cli.run import connect, read_debug_pod_options
+    from netinspect.cli.run import connect, read_debug_pod_options, read_targets_wanted
     from netinspect.usecases.conntrack_list import choose_flows
     from netinspect.usecases.node_targets import resolve_flow_targets
-    from netinspect.usecases.targets import Targets
 
     chosen, types, wanted = _read_format(output), _read_types(event or ()), read_filter(filters)
     limits = _read_limits(window, count)
@@ -94,17 +93,7 @@ def watch(
     options = read_debug_pod_options(
         debug_pod, client.context.own_namespace, _default_timeout_s(debug_pod, limits)
     )
-    found = resolve_flow_targets(
-        client,
-        Targets(
-            names=tuple(names or ()),
-            namespace=connection.namespace,
-            selector=targets.selector,
-            all_namespaces=targets.all_namespaces,
-            nodes=tuple(nodes.node or ()),
-            all_nodes=nodes.all_nodes,
-        ),
-    )
+    found = resolve_flow_targets(client, read_targets_wanted(names, targets, nodes, connection))
     for note in found.notes:
         _say(note)
     printer = _Printer(chosen, found.nodes, has_header=not no_headers)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.fake.api import FakeApi
+from tests.fake.conntrack import need_conntrack
 from tests.fake.programs import STDERR, STDOUT, ExecCall
 from tests.unit.flow_world import (
     NEIGHBOUR_V4,
@@ -87,6 +88,7 @@ class World:
 
 @pytest.fixture
 def world(fake_api: FakeApi, kubeconfig: Path, tmp_path: Path) -> World:
+    need_conntrack()
     tools = tmp_path / "tools"
     tools.mkdir()
     for name, text in (("conntrack", _TOOL), ("ip", f"#!/bin/sh\necho '{_LINKS}'\n")):

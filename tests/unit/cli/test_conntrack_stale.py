@@ -15,6 +15,7 @@ import pytest
 
 from netinspect.models.codec import to_builtins
 from tests.fake.api import FakeApi
+from tests.fake.conntrack import need_conntrack
 from tests.fake.programs import STDERR, STDOUT, ExecCall
 from tests.unit.analyze.stale_build import CLIENT, HEIR, NODES, SLICES, flow, service, slice_
 from tests.unit.cli.test_main import cli
@@ -37,7 +38,7 @@ _TOOLS = {
     "sleep": "#!/bin/sh\nexec /bin/sleep 0.3\n",
     "conntrack": _TOOL,
     "ip": f"#!/bin/sh\necho '{_LINK}'\n",
-    "grep": f'#!/bin/sh\ncase "$*" in *nf_conntrack*) echo "{_SYSCTLS}" ;; *) exec /bin/grep "$@" ;; esac\n',
+    "grep": f'#!/bin/sh\ncase "$*" in *netfilter/nf_conntrack*) echo "{_SYSCTLS}" ;; *) exec /bin/grep "$@" ;; esac\n',
 }
 
 
@@ -75,6 +76,7 @@ class World:
 
 @pytest.fixture
 def world(fake_api: FakeApi, kubeconfig: Path, tmp_path: Path) -> World:
+    need_conntrack()
     tools = tmp_path / "tools"
     tools.mkdir()
     for name, text in _TOOLS.items():

@@ -18,6 +18,7 @@ from netinspect.models.fact import Known
 from netinspect.models.flow_counts import NodeFlowCounts
 from netinspect.models.report import JudgedReport
 from tests.fake.api import FakeApi
+from tests.fake.conntrack import need_conntrack
 from tests.fake.programs import STDERR, STDOUT, ExecCall
 from tests.unit.flow_world import PODS, STATE, TCP_V4, TCP_V6, UNREPLIED_V6
 
@@ -87,6 +88,7 @@ class World:
 
 @pytest.fixture
 def world(fake_api: FakeApi, kubeconfig: Path, tmp_path: Path) -> World:
+    need_conntrack()
     tools = tmp_path / "tools"
     tools.mkdir()
     for name, text in (("conntrack", _TOOL), ("ip", "#!/bin/sh\necho '[]'\n"), ("grep", _GREP)):

@@ -17,6 +17,7 @@ import pytest
 from netinspect.models.kubernetes import Pod
 from tests.fake import pods, programs
 from tests.fake.api import FakeApi
+from tests.fake.conntrack import need_conntrack
 from tests.unit.flow_world import PODS, TCP_V4, TCP_V6, UNREPLIED_V6
 
 # Tells what it was told to, and goes on without a word, unless it has an exit code.
@@ -86,6 +87,7 @@ class World:
 
 @pytest.fixture
 def world(fake_api: FakeApi, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    need_conntrack()
     tools = tmp_path / "tools"
     tools.mkdir()
     grep = shutil.which("grep")
