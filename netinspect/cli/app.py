@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from inspect import cleandoc
 from typing import Any
 
@@ -29,21 +29,23 @@ Use "kubectl netinspect COMMAND --help" for a command, and "kubectl netinspect o
 """
 
 
-def build_app(only: str = "") -> typer.Typer:
+def build_app(words: Sequence[str] = ()) -> typer.Typer:
     """Return the application. Plain help: rich would cost half of the time that `--help` takes.
 
     Args:
-        only: the name of the one command that is going to run, which saves building the others; a name that is
-            no command's, and "", give all.
+        words: what the command line begins with: of the commands it names, the one that is going to run, the others are
+            not built, which saves time. Words that name none build all.
     """
+    first, second = (*words[:2], "", "")[:2]
     app = _new_app(_HELP)
     names = [name for _, name, _ in _COMMANDS] + [name for name, *_ in _GROUPS]
-    wanted = {only} if only in names else set(names)
+    wanted = {first} if first in names else set(names)
     _add_commands(app, [each for each in _COMMANDS if each[1] in wanted])
     for name, help_text, short_help, commands in _GROUPS:
         if name in wanted:
             group = _new_app(help_text)
-            _add_commands(group, commands)
+            chosen = [each for each in commands if each[1] == second and first == name]
+            _add_commands(group, chosen or commands)
             app.add_typer(group, name=name, short_help=short_help)
     return app
 

@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
 
     try:
         arguments = split_short_flags(arguments)
-        app = build_app(only=arguments[0] if arguments else "")
+        app = build_app(arguments[:2])
         code = app(args=arguments, prog_name=PROGRAM, standalone_mode=True)
         sys.stdout.flush()
         return int(code or 0)
