@@ -71,9 +71,17 @@ def describe_change(
         sysctl_file=SYSCTL_FILE,
         sysctl_lines=(f"net.netfilter.nf_conntrack_max = {limit}",),
         command=command_of(limit),
-        undo=undo_of(old) if old else f"{command_of(old)}  (on the node: there was no limit)",
+        undo=_undo(old, facts.is_initial_netns, command_of, undo_of),
         hints=tuple(_hints(now, limit, overwrite)),
     )
+
+
+def _undo(
+    old: int, is_initial: bool | None, command_of: Callable[[int], str], undo_of: Callable[[int], str]
+) -> str:
+    if not old:
+        return f"{command_of(old)}  (on the node: there was no limit)"
+    return f"{command_of(old)}  (on the machine itself)" if is_initial is False else undo_of(old)
 
 
 def _present(reading: LimitReading) -> tuple[ConntrackSysctls, int]:

@@ -146,6 +146,16 @@ def evidence_of(case: DnsCase, runs: Iterable[DnsRun]) -> tuple[Evidence, ...]:
     return tuple(Evidence(source=source, text=show_run(run)) for run in list(runs)[:_MAX_EVIDENCE])
 
 
+def find_unsent(runs: Iterable[DnsRun]) -> str | None:
+    """Say why dig did not put a question (a type that is none, for example); None where it put all."""
+    for run in runs:
+        if isinstance(run.answer, Unavailable):
+            continue
+        if run.answer.value.outcome is DnsOutcome.NOT_SENT:
+            return f"dig put no question for {run.name} {run.type}: {run.answer.value.cause}"
+    return None
+
+
 def by_protocol(runs: Iterable[DnsRun], protocol: DnsProtocol) -> list[DnsRun]:
     """Keep the questions of one protocol."""
     return [run for run in runs if run.protocol is protocol]

@@ -25,10 +25,12 @@ _REWRITERS = ("rewrite", "template", "hosts", "view", "file", "auto")
 
 def judge_lookup(case: DnsCase, lookup: DnsLookup) -> Iterator[Finding]:
     """Judge one name."""
-    yield from _judge_missing(case, lookup)
-    yield from _judge_empty(case, lookup)
+    reasons = [*_judge_missing(case, lookup), *_judge_empty(case, lookup)]
     for expected in lookup.expected:
-        yield from _judge_answer(case, lookup, expected)
+        reasons += _judge_answer(case, lookup, expected)
+    yield from reasons
+    if not reasons and _is_missing(lookup):
+        yield _not_found(case, lookup)
     yield from _judge_libcs(case, lookup)
     yield from _judge_expansion(case, lookup)
 
@@ -38,9 +40,14 @@ def is_settled(expected: ExpectedName) -> bool:
     return expected.changed_s is not None and expected.changed_s >= GRACE_S
 
 
+def _is_missing(lookup: DnsLookup) -> bool:
+    """Whether both libcs learn that the name is not there, or has no address."""
+    return bool(lookup.results) and all(each.result.end in _FAILED_ENDS for each in lookup.results)
+
+
 def _judge_missing(case: DnsCase, lookup: DnsLookup) -> Iterator[Finding]:
     """A name that is not found, and is there under another name, at another server, or in another namespace."""
-    if not lookup.results or any(each.result.end not in _FAILED_ENDS for each in lookup.results):
+    if not _is_missing(lookup):
         return
     found = [run for run in lookup.others if has_records(run)]
     in_plan = {step.name for plan in lookup.plans for step in plan.steps}
@@ -51,6 +58,19 @@ def _judge_missing(case: DnsCase, lookup: DnsLookup) -> Iterator[Finding]:
         yield _foreign_server(case, lookup, found)
     elif case.elsewhere.get(lookup.name):
         yield _other_namespace(case, lookup, case.elsewhere[lookup.name])
+
+
+def _not_found(case: DnsCase, lookup: DnsLookup) -> Finding:
+    """Nothing is wrong with DNS: it says that there is no such name, or none with an address."""
+    return Finding(
+        id="dns-name-not-found",
+        severity=Severity.INFO,
+        subject=case.subject,
+        node=case.origin.node,
+        message=f"{lookup.name} is not found: {lookup.results[0].result.reason}",
+        evidence=evidence_of(case, [run for run in lookup.runs if is_answered(run)][:3]),
+        advice="is it the name that is meant? The servers answered, and none of the names asked for has an address",
+    )
 
 
 def _search_list(case: DnsCase, lookup: DnsLookup, found: Sequence[DnsRun]) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -15,6 +16,7 @@ from netinspect.models.dns_report import ExpectedKind, ExpectedName
 from netinspect.models.resolver import Libc, PlanStep, QueryPlan, ResolvConf
 
 ADDRESS_TYPES = ("A", "AAAA")
+_SERVICE_FORM = re.compile(r"_[^.]+\._(tcp|udp|sctp)\.", re.IGNORECASE)
 
 
 class DnsServer(msgspec.Struct, frozen=True):
@@ -93,7 +95,7 @@ def design_questions(
         full_names: of `list_full_names`.
     """
     steps = [step.name for step in list_steps(plans)]
-    likely = _likely(plans, known)
+    likely = _likely(plans, known, full_names)
     by_udp = [
         each for step in steps for server in servers for each in _ask(server, step, types, DnsProtocol.UDP)
     ]
@@ -117,12 +119,17 @@ def design_questions(
     )
 
 
-def _likely(plans: Sequence[QueryPlan], known: Mapping[str, ExpectedName]) -> str:
-    """Return the name that is expected to be found: by the API, else the name as it was given."""
+def _likely(plans: Sequence[QueryPlan], known: Mapping[str, ExpectedName], full_names: Sequence[str]) -> str:
+    """Return the name that is expected to be found: by the API, by its form, else the name as it was given."""
     steps = list_steps(plans)
     for step in steps:
         if step.name in known and known[step.name].kind is not ExpectedKind.NO_SERVICE:
             return step.name
+    tried = {step.name for step in steps}
+    # `_http._tcp.web.shop.svc`: of the Service's, and the API knows no such name. Only one `svc` is in its place.
+    of_service = [each for each in full_names if each in tried and each.split(".").count("svc") == 1]
+    if of_service and _SERVICE_FORM.match(of_service[0]):
+        return of_service[0]
     return next((step.name for step in steps if not step.domain), steps[0].name if steps else "")
 
 

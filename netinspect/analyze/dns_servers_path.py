@@ -105,7 +105,8 @@ def _judge_dead(series: DnsSeries, own: Sequence[AskedServer], dead: set[Address
         elif role is ServerRole.SERVICE:
             yield _dead_service(series, own, parts)
         else:
-            yield _dead_server(series, parts)
+            is_all = bool(series.nameservers) and dead.issuperset(series.nameservers)
+            yield _dead_server(series, parts, is_all=is_all)
 
 
 def _dead_endpoint(series: DnsSeries, own: Sequence[AskedServer], parts: Sequence[AskedServer]) -> Finding:
@@ -155,11 +156,11 @@ def _dead_service(series: DnsSeries, own: Sequence[AskedServer], parts: Sequence
     )
 
 
-def _dead_server(series: DnsSeries, parts: Sequence[AskedServer]) -> Finding:
+def _dead_server(series: DnsSeries, parts: Sequence[AskedServer], *, is_all: bool) -> Finding:
     is_cache = parts[0].server.role is ServerRole.NODE_LOCAL
     return Finding(
         id="dns-node-local-down" if is_cache else "dns-server-unreachable",
-        severity=Severity.CRIT if is_cache else Severity.HIGH,
+        severity=Severity.CRIT if is_cache or is_all else Severity.HIGH,
         subject=f"node/{series.node}" if is_cache else subject_of(parts[0]),
         node=series.node,
         message=(

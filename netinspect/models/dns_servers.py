@@ -67,6 +67,7 @@ class DnsSeries(_Struct, frozen=True, kw_only=True):
         pod: NAMESPACE/NAME of the pod in whose netns was asked; "" for the node's own.
         servers: those that were to be asked.
         cluster: the cluster's DNS, as the API says.
+        nameservers: those of the pod's resolv.conf; none where the node itself asks.
         runs: the questions in the order put, each with its answer.
         counters: what the node's conntrack counters rose by meanwhile, all CPUs together, by the tool's names.
     """
@@ -75,6 +76,7 @@ class DnsSeries(_Struct, frozen=True, kw_only=True):
     pod: str = ""
     servers: tuple[ServerToAsk, ...]
     cluster: DnsCluster
+    nameservers: tuple[Address, ...] = ()
     runs: tuple[DnsRun, ...]
     counters: Fact[dict[str, int]]
 

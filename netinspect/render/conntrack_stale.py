@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -51,6 +52,11 @@ def fold(items: Iterable[StaleFlow]) -> tuple[Row, ...]:
     return tuple(Row(tuple(flows)) for flows in groups.values())
 
 
+def choose_shown(items: Iterable[StaleFlow]) -> tuple[StaleFlow, ...]:
+    """Return the flows that a table for people shows: not the closed connections that every rollout leaves."""
+    return tuple(item for item in items if item.status is not StaleStatus.CLOSING)
+
+
 def rows_of(item: StaleFlow) -> Iterable[Row]:
     """Return a row for the flow alone."""
     return [Row((item,))]
@@ -58,9 +64,11 @@ def rows_of(item: StaleFlow) -> Iterable[Row]:
 
 def remarks(items: Iterable[StaleFlow]) -> Iterator[str]:
     """Return what the statuses in the table mean, a sentence each; of those that explain themselves, none."""
-    seen = {item.status for item in items}
+    counts = Counter(item.status for item in items)
     for status, text in _MEANINGS.items():
-        if status in seen:
+        if status is StaleStatus.CLOSING and counts[status]:
+            yield f"{counts[status]} more are {status.value}: {text} (-o wide lists them)"
+        elif counts[status]:
             yield f"{status.value}: {text}"
 
 

@@ -114,7 +114,7 @@ def _describe_plans(plans: Sequence[QueryPlan]) -> Iterator[str]:
         if plan.refusal:
             yield f"plan      {whose}: {plan.refusal}"
             continue
-        yield f"plan      {whose}: {_count(plan)}"
+        yield f"plan      {whose}: {_count(plan)}{_describe_waits(plans if is_same else (plan,))}"
         for place, step in enumerate(plan.steps, 1):
             yield f"          {place}. {step.name} {'+'.join(step.types)}{_because(step)}"
     for plan in plans:
@@ -129,8 +129,18 @@ def _describe_plans(plans: Sequence[QueryPlan]) -> Iterator[str]:
 def _count(plan: QueryPlan) -> str:
     questions = sum(len(step.types) for step in plan.steps)
     names = f"{len(plan.steps)} names" if len(plan.steps) > 1 else "1 name"
-    wait = "" if plan.silence_wait_s is None else f"; fails after {plan.silence_wait_s} s if nobody answers"
-    return f"up to {questions} questions for {names}, until one is found{wait}"
+    return f"up to {questions} questions for {names}, until one is found"
+
+
+def _describe_waits(plans: Sequence[QueryPlan]) -> str:
+    """Say when a lookup fails where nobody answers: that differs, where the libcs ask alike."""
+    waits = {plan.libc.value: plan.silence_wait_s for plan in plans if plan.silence_wait_s is not None}
+    if not waits:
+        return ""
+    if len(set(waits.values())) == 1:
+        return f"; fails after {next(iter(waits.values()))} s if nobody answers"
+    shown = ", ".join(f"{libc} after {seconds} s" for libc, seconds in waits.items())
+    return f"; if nobody answers it fails, {shown}"
 
 
 def _because(step: PlanStep) -> str:

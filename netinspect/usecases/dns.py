@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netinspect.analyze.dns_case import DnsCase
+from netinspect.analyze.dns_case import DnsCase, find_unsent
 from netinspect.analyze.dns_expected import NamedServices, find_expected, key_of
 from netinspect.analyze.dns_judge import judge_dns
 from netinspect.analyze.dns_notes import describe_case
@@ -274,6 +274,9 @@ def _reading_gaps(reading: DnsReading, case: DnsCase, names: Sequence[NameQuesti
         if missing > 0 and isinstance(reading.runs.get(DNS), Known):
             detail = f"{missing} questions were not put: {_SERIES_S} s were over"
             yield Gap(case.subject, f"the answers for {lookup.name}", Reason.TIMED_OUT, detail)
+        unsent = find_unsent(lookup.runs)
+        if unsent is not None:
+            yield Gap(case.subject, f"the answers for {lookup.name}", Reason.FAILED, unsent)
         unread = [run.answer for run in lookup.runs if isinstance(run.answer, Unavailable)]
         if unread:
             what = f"{len(unread)} of {len(lookup.runs)} answers for {lookup.name}"

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from netinspect.analyze.dns_case import find_unsent
+from netinspect.analyze.dns_expected import find_expected
+from netinspect.analyze.dns_questions import list_full_names
 from netinspect.analyze.dns_servers import complete_name, design_round, join_statistics, list_servers
 from netinspect.analyze.dns_servers_judge import judge_series
 from netinspect.analyze.dns_statistics import find_disagreements
 from netinspect.collect.dns_servers import SeriesReading, collect_links, collect_series
 from netinspect.errors import TargetError, UsageError
+from netinspect.models.address import Address
 from netinspect.models.dns_cluster import DnsCluster
 from netinspect.models.dns_query import DnsQuery
-from netinspect.models.dns_report import DnsOrigin
+from netinspect.models.dns_report import DnsOrigin, ExpectedKind
 from netinspect.models.dns_servers import DnsSeries, DnsServersReport, ServerToAsk
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.link import Link
@@ -24,6 +28,7 @@ from netinspect.probes.dns import MAX_QUERIES
 from netinspect.probes.dns_servers import build_links_plan, build_series_plan
 from netinspect.probes.plan import Plan
 from netinspect.usecases.dns_origin import ask_a_pod_for_the_domain, read_pod_origin
+from netinspect.usecases.dns_services import read_named_services
 from netinspect.usecases.dns_targets import find_dns_gaps, with_search_domain
 from netinspect.usecases.dns_wish import DnsWish
 
@@ -99,6 +104,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
         netns: the pod's.
         cluster: the cluster's DNS, with the domain that is known by now.
         servers: whom to ask.
+        nameservers: those of them that the pod's resolv.conf names.
         notes: on how that was found.
         gaps: what of it could not be read.
     """
@@ -107,6 +113,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     netns: PodNetns | None = None
     cluster: DnsCluster
     servers: tuple[ServerToAsk, ...]
+    nameservers: tuple[Address, ...] = ()
     notes: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
 
@@ -123,8 +130,7 @@ def compare_servers(
         ClusterError: the connection failed.
     """
     place = _find_place(client, source, wish, cluster)
-    domain = place.cluster.domain.name if place.cluster.domain is not None else None
-    names = tuple(dict.fromkeys(complete_name(name, wish.namespace, domain) for name in wish.names))
+    names, name_gaps = _complete_names(client, wish, place.cluster)
     queries = _design(place.servers, names, wish.types)
     reading = collect_series(source, _build_plan(queries, series_wish, place.netns))
     series = DnsSeries(
@@ -132,6 +138,7 @@ def compare_servers(
         pod=place.pod,
         servers=place.servers,
         cluster=place.cluster,
+        nameservers=place.nameservers,
         runs=reading.runs.value if isinstance(reading.runs, Known) else (),
         counters=reading.counters,
     )
@@ -147,7 +154,7 @@ def compare_servers(
         counters=reading.counters.value if isinstance(reading.counters, Known) else None,
         findings=judge_series(series, disagreements),
         notes=(*place.notes, *_notes(series, len(queries) * series_wish.count, series_wish)),
-        gaps=(*place.gaps, *_reading_gaps(series, reading)),
+        gaps=(*place.gaps, *name_gaps, *_reading_gaps(series, reading)),
     )
 
 
@@ -171,11 +178,13 @@ def _find_place(client: ClusterClient, source: NodeSource, wish: DnsWish, cluste
         where = f"the search list of pod {wish.namespace}/{origin.pod}"
         cluster = with_search_domain(cluster, wish.namespace, origin.conf.search, where)
     links, link_gaps = _read_links(source, cluster)
+    nameservers = origin.conf.nameservers if origin is not None else ()
     return _Place(
         pod=f"{wish.namespace}/{origin.pod}" if origin is not None else "",
         netns=netns,
         cluster=cluster,
-        servers=list_servers(cluster, links, origin.conf.nameservers if origin is not None else ()),
+        servers=list_servers(cluster, links, nameservers),
+        nameservers=nameservers,
         notes=notes,
         gaps=(*gaps, *link_gaps),
     )
@@ -189,6 +198,24 @@ def _read_links(source: NodeSource, cluster: DnsCluster) -> tuple[Fact[tuple[Lin
     if isinstance(links, Known):
         return links, ()
     return links, (Gap(f"node/{source.node}", "the links", links.reason, links.detail),)
+
+
+def _complete_names(
+    client: ClusterClient, wish: DnsWish, cluster: DnsCluster
+) -> tuple[tuple[str, ...], tuple[Gap, ...]]:
+    """Return the names fully qualified: `web.shop` is that Service, if there is one, and else a name outside."""
+    if cluster.domain is None:
+        return tuple(dict.fromkeys(complete_name(name, wish.namespace, None) for name in wish.names)), ()
+    domain = cluster.domain.name
+    meant = {name: list_full_names(name, wish.namespace, domain) for name in wish.names if name[-1:] != "."}
+    candidates = [full for names in meant.values() for full in names]
+    services, gaps = read_named_services(client, candidates, wish.names, domain)
+    chosen = []
+    for name in wish.names:
+        expected = [find_expected(full, domain, services) for full in meant.get(name, ())]
+        found = [each.name for each in expected if each and each.kind is not ExpectedKind.NO_SERVICE]
+        chosen.append(found[0] if found else complete_name(name, wish.namespace, domain))
+    return tuple(dict.fromkeys(chosen)), gaps
 
 
 def _design(
@@ -238,6 +265,9 @@ def _reading_gaps(series: DnsSeries, reading: SeriesReading) -> tuple[Gap, ...]:
         for what, fact in facts
         if isinstance(fact, Unavailable)
     ]
+    unsent = find_unsent(series.runs)
+    if unsent is not None:
+        gaps.append(Gap(f"node/{series.node}", "the answers of the name servers", Reason.FAILED, unsent))
     unread = next((run.answer for run in series.runs if isinstance(run.answer, Unavailable)), None)
     if unread is not None:
         count = sum(isinstance(run.answer, Unavailable) for run in series.runs)

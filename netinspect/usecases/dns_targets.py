@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
@@ -112,7 +113,12 @@ def choose_node(client: ClusterClient) -> str:
         TargetError: there is none.
         ClusterError: the API server refused or failed.
     """
-    listed = client.list_objects(Node, "/api/v1/nodes").items
+    try:
+        listed = client.list_objects(Node, "/api/v1/nodes").items
+    except ClusterError as error:
+        if error.status == HTTPStatus.FORBIDDEN:
+            error.hint = error.hint or "name a node with --node: then nodes need not be listed"
+        raise
     names = sorted(
         node.metadata.name
         for node in listed

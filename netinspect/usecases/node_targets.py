@@ -96,7 +96,9 @@ def resolve_flow_targets(client: ClusterClient, targets: Targets) -> NodeTargets
 def _no_flows(pods: Sequence[Pod]) -> TargetError:
     """Explain why none of the pods has flows of its own, and where to look instead."""
     if not pods:
-        return TargetError("no pod was found")
+        return TargetError(
+            "no pod was found", "does kubectl get pods list one with this selector and namespace?"
+        )
     shared = next((pod for pod in pods if _shares_node_network(pod)), None)
     if shared is None:
         return TargetError(_obstacle(pods[0]))

@@ -23,6 +23,7 @@ from netinspect.models.debug_pod import Privilege, Transport
 from netinspect.models.fact import Reason
 from netinspect.models.finding import Severity
 from netinspect.models.report import API_VERSION
+from netinspect.models.stale_flow import StaleStatus
 from netinspect.render.output_format import OutputFormat, StreamFormat
 from netinspect.usecases.kinds import report_types
 from tests.docs.markdown import ROOT, anchors, code_lines, links, list_documents, name, section, table
@@ -205,6 +206,12 @@ def test_findings() -> None:
     assert len(rows) == len(known)
     named = {each for row in rows for each in row[1].split(", ")}
     assert named == {each.value for each in Severity}
+
+
+def test_statuses_of_stale_flows() -> None:
+    """docs/output.md explains exactly the statuses of `conntrack stale`."""
+    rows = table(document("docs/output.md"), "status")
+    assert {row[0] for row in rows} == {each.value for each in StaleStatus}
 
 
 def test_variables() -> None:

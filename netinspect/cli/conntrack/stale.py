@@ -46,7 +46,8 @@ def stale(
     exact command for each entry is printed.
 
     Rules lag the API, so the API is read before and after the node, the table is read twice, and what changed less
-    than 30 seconds ago is listed as young. A longer --for sees clients that send seldom.
+    than 30 seconds ago is listed as young. A longer --for sees clients that send seldom;
+    5s is the least. Pods are meant as clients: svc/web names web's own pods, not those that speak to it.
 
     Examples:
 
@@ -111,7 +112,7 @@ def _finish(report: JudgedReport[StaleFlow], judge: JudgeFlags, output: OutputFl
     from msgspec.structs import replace
 
     from netinspect.cli.run import finish_judged, read_output
-    from netinspect.render.conntrack_stale import COLUMNS, fold, name_of, remarks, rows_of
+    from netinspect.render.conntrack_stale import COLUMNS, choose_shown, fold, name_of, remarks, rows_of
     from netinspect.render.output_format import OutputFormat
 
     chosen = read_output(output)
@@ -119,7 +120,10 @@ def _finish(report: JudgedReport[StaleFlow], judge: JudgeFlags, output: OutputFl
     is_folded = chosen is OutputFormat.TABLE
     shown: JudgedReport[Any] = report
     if is_folded:
-        shown = replace(report, items=fold(report.items), notes=(*remarks(report.items), *report.notes))
+        notes = (*remarks(report.items), *report.notes)
+        if not report.findings and not report.gaps:
+            notes = ("no client was found that sends to what is no endpoint any more", *notes)
+        shown = replace(report, items=fold(choose_shown(report.items)), notes=notes)
     return finish_judged(
         shown,
         judge.fail_on,

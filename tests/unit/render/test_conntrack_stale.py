@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from netinspect.analyze.stale_flows import judge_samples
 from netinspect.models.stale_flow import StaleFlow, StaleStatus
-from netinspect.render.conntrack_stale import COLUMNS, Row, fold, name_of, remarks
+from netinspect.render.conntrack_stale import COLUMNS, Row, choose_shown, fold, name_of, remarks
 from netinspect.render.table import render_table
 from tests.unit.analyze.stale_build import CLIENT, HEIR, SLICES, flow, pod, samples, slice_, view
 
@@ -99,6 +99,14 @@ def test_statuses_are_explained_once_each() -> None:
         *(replace(one, status=status) for status in StaleStatus),
         replace(one, status=StaleStatus.YOUNG),
     ]
-    told = [text.partition(":")[0] for text in remarks(items)]
+    told = [text.partition(":")[0].removeprefix("1 more are ") for text in remarks(items)]
     assert told == [status.value for status in StaleStatus if status is not StaleStatus.SENDS]
     assert list(remarks([one])) == []
+
+
+def test_closed_connections_are_counted_and_not_shown() -> None:
+    """Every rollout leaves hundreds of them."""
+    one = item()
+    closed = replace(one, status=StaleStatus.CLOSING)
+    assert choose_shown([closed, one, closed]) == (one,)
+    assert any(text.startswith("2 more are closing: ") for text in remarks([closed, one, closed]))

@@ -29,7 +29,8 @@ domain    cluster.local (Corefile of configmap kube-system/coredns)
 service   kube-system/kube-dns 10.96.0.10 fd00:10:96::a (3 of 3 endpoints ready)
 
 NAME web
-plan      glibc and musl: up to 8 questions for 4 names, until one is found; fails after 20 s if nobody answers
+plan      glibc and musl: up to 8 questions for 4 names, until one is found; if nobody answers it \
+fails, glibc after 20 s, musl after 5 s
           1. web.demo.svc.cluster.local. A+AAAA  (search demo.svc.cluster.local)
           2. web.svc.cluster.local. A+AAAA  (search svc.cluster.local)
           3. web.cluster.local. A+AAAA  (search cluster.local)

@@ -321,6 +321,24 @@ def test_a_service_of_that_name_in_another_namespace_is_named(
     assert report.findings[0].advice == "use api.shop, if that one is meant"
 
 
+def test_a_name_that_is_not_there_is_worth_knowing(fake_api: FakeApi, client: ClusterClient) -> None:
+    """The servers are right; a script can still ask for it with --fail-on info."""
+    fill_cluster(fake_api)
+    assert found(ask(client, DnsNode(says=healthy()), "nosuch.demo")) == {"dns-name-not-found": Severity.INFO}
+    assert found(ask(client, DnsNode(says=healthy()), "web.demo")) == {}
+
+
+def test_the_tcp_question_for_a_service_record_is_put_for_the_service(
+    fake_api: FakeApi, client: ClusterClient
+) -> None:
+    """`_http._tcp.web.demo.svc` is meant in the cluster domain, not as it stands."""
+    fill_cluster(fake_api)
+    source = DnsNode(says=healthy())
+    ask(client, source, "_http._tcp.web.demo.svc", types=("SRV",))
+    tcp = {each.name for each in source.asked if each.protocol is DnsProtocol.TCP}
+    assert tcp == {"_http._tcp.web.demo.svc.cluster.local."}
+
+
 def test_a_headless_service_without_ready_endpoints_is_told(fake_api: FakeApi, client: ClusterClient) -> None:
     """It is not found, and the API says why."""
     fill_cluster(fake_api)

@@ -11,6 +11,7 @@ from netinspect.cluster.client import ClusterClient
 from netinspect.errors import TargetError, UsageError
 from netinspect.models.command import CommandResult
 from netinspect.models.dns import DnsProtocol
+from netinspect.models.dns_query import DnsQuery
 from netinspect.models.dns_servers import DnsServersReport, ServerRole
 from netinspect.models.fact import Reason
 from netinspect.models.kubernetes import Pod
@@ -193,6 +194,57 @@ def test_too_many_questions_in_a_round_are_refused(fake_api: FakeApi, client: Cl
     fill_cluster(fake_api)
     with pytest.raises(UsageError, match="more than 400"):
         compare(client, CountingNode(), *(f"name-{number}" for number in range(60)))
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("web", "web.demo.svc.cluster.local."),
+        ("web.demo", "web.demo.svc.cluster.local."),
+        ("web.demo.svc", "web.demo.svc.cluster.local."),
+        ("kubernetes.default", "kubernetes.default.svc.cluster.local."),
+        ("example.com", "example.com."),
+        ("web.demo.", "web.demo."),
+        ("nosuch", "nosuch.demo.svc.cluster.local."),
+    ],
+)
+def test_names_are_those_of_services_where_there_are_such(
+    fake_api: FakeApi, client: ClusterClient, name: str, full: str
+) -> None:
+    """As an application would give them: the API says whether `web.demo` is a Service or a name outside."""
+    fill_cluster(fake_api)
+    assert compare(client, CountingNode(says=healthy()), name).names == (full,)
+
+
+def test_a_question_that_dig_does_not_put_is_a_gap(fake_api: FakeApi, client: ClusterClient) -> None:
+    """Nothing was asked, so nothing can be found to be right."""
+    fill_cluster(fake_api)
+
+    class Refusing(CountingNode):
+        def _answer(self, place: int, query: DnsQuery, probe: str) -> str:
+            text = "dig: 'a..test.' is not a legal name (empty label)"
+            head = f"run {place} 100.00 10 {query.server} 53 {query.protocol.value} XYZ"
+            return f"{head} {len(query.name)} {len(text)}\n{query.name}\n{text}\n"
+
+    report = compare(client, Refusing(), types=("XYZ",))
+    assert [(each.fact, each.reason) for each in report.gaps] == [
+        ("the answers of the name servers", Reason.FAILED)
+    ]
+    assert "dig put no question" in report.gaps[0].detail
+
+
+def test_the_only_name_server_of_a_pod_weighs_more(fake_api: FakeApi, client: ClusterClient) -> None:
+    """Where it is dead, every lookup of the pod fails; beside another one, some are late."""
+    fill_cluster(fake_api)
+    key = ("kubernetes.default.svc.cluster.local.", "A")
+    says = {(*key, protocol, "192.0.2.53"): "timeout" for protocol in ("udp", "tcp")} | healthy()
+    for text, severity in (
+        ("nameserver 192.0.2.53", "crit"),
+        (f"{RESOLV_CONF}\nnameserver 192.0.2.53", "high"),
+    ):
+        source = CountingNode(says=says, files={20: text}, processes=processes())
+        (finding,) = compare(client, source, pod=dns_pod()).findings
+        assert (finding.id, finding.severity.value) == ("dns-server-unreachable", severity)
 
 
 def test_the_time_follows_the_count_unless_it_is_given() -> None:
