@@ -433,3 +433,64 @@ def test_lost_entries_weigh_more_where_lookups_were_lost_too() -> None:
         each.id: each.severity for each in judge(series(runs, counters=Known({"insert_failed": 2})))
     }
     assert severities["dns-insert-race"] is Severity.HIGH
+
+
+def test_losses_of_the_service_are_explained_by_an_endpoint_that_is_used() -> None:
+    """By one that fails by one protocol too; not by one that gets no lookups, nor where no endpoint is at fault."""
+    udp, tcp = [DnsProtocol.UDP], [DnsProtocol.TCP]
+    half = [*answered(V4, 5, protocols=udp), *lost(V4, 5, protocols=udp), *answered(V4, protocols=tcp)]
+    one_sided = [*lost(B4, protocols=udp), *answered(B4, protocols=tcp)]
+    assert seen(judge(series([*without(V4, B4), *half, *one_sided]))) == [
+        ("dns-udp-fails", "high", "pod/kube-system/b")
+    ]
+    unused = (*ENDPOINTS[:2], *(endpoint(each, "b", "node-b", is_ready=False) for each in (B4, B6)))
+    for of, runs in ((cluster(), half), (cluster(Known(unused)), [*half, *lost(B4)])):
+        assert seen(judge(series([*without(V4, B4), *runs], of=of))) == [
+            ("dns-lost-questions", "high", "service/kube-system/kube-dns")
+        ]
+
+
+@pytest.mark.parametrize(("sent", "severity"), [(20, Severity.HIGH), (21, Severity.MED)])
+def test_a_tenth_is_many(sent: int, severity: Severity) -> None:
+    """Two lost of twenty are felt, of twenty-one less so."""
+    udp = [DnsProtocol.UDP]
+    runs = [*answered(B4, sent - 2, protocols=udp), *lost(B4, 2, protocols=udp)]
+    (finding,) = judge(series([*without(B4), *runs, *answered(B4, protocols=[DnsProtocol.TCP])]))
+    assert (finding.id, finding.severity, finding.subject) == (
+        "dns-lost-questions",
+        severity,
+        "pod/kube-system/b",
+    )
+
+
+def test_what_gets_no_lookups_is_not_judged() -> None:
+    """Not ready: one protocol only, or some losses."""
+    of = cluster(Known((*ENDPOINTS[:2], endpoint(B4, "b", "node-b", is_ready=False))))
+    udp, tcp = [DnsProtocol.UDP], [DnsProtocol.TCP]
+    for runs in (
+        [*lost(B4, protocols=udp), *answered(B4, protocols=tcp)],
+        [*answered(B4, 5), *lost(B4, 5)],
+    ):
+        assert judge(series([*without(B4, B6), *runs], of=of)) == ()
+
+
+def test_what_could_not_be_read_is_not_lost() -> None:
+    """Answers that are unreadable say nothing of a server: it is not dead, nor is its family."""
+
+    def unread(server: str) -> list[DnsRun]:
+        answer = Unavailable(Reason.UNPARSABLE, "no dig")
+        return [replace(each, answer=answer) for each in answered(server)]
+
+    assert judge(series([*without(B4), *unread(B4)])) == ()
+    assert judge(series([*without(V6, A6, B6), *unread(V6), *unread(A6), *unread(B6)])) == ()
+
+
+def test_what_a_dead_endpoint_was_judged_by() -> None:
+    """From a node a policy may be in the way; asked three times is enough, twice is said."""
+    few = judge(series([*without(B4), *lost(B4, 2)]))[0].not_judged
+    enough = judge(series([*without(B4), *lost(B4, 3)]))[0].not_judged
+    assert [text.split(",")[0].split(":")[0] for text in few] == [
+        "whether a NetworkPolicy keeps this place from asking",
+        "asked 2 times only",
+    ]
+    assert len(enough) == 1
