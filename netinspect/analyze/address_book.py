@@ -62,7 +62,9 @@ class AddressBook(msgspec.Struct, frozen=True, kw_only=True):
             service = self.ports.get((address, protocol, port))
             if service is not None:
                 return service
-            if address in self.nodes and (node_port := self.node_ports.get((protocol, port))):
+            # kube-proxy's iptables mode takes node ports on loopback, too (route_localnet).
+            is_node = address in self.nodes or address.is_loopback
+            if is_node and (node_port := self.node_ports.get((protocol, port))):
                 return node_port
         return self.owner(address)
 

@@ -47,7 +47,8 @@ def recent_lines(limit: NodeLimit) -> list[TableFullLine]:
 def _check_full(limit: NodeLimit) -> Iterator[Finding]:
     """F17: packets that begin a flow are dropped, as the table is full."""
     lines, drops = recent_lines(limit), _rise(limit, "drop")
-    is_near = (limit.used_percent or 0) >= NEAR_PERCENT
+    # Entries are evicted early at the limit only, wherever the count stands when it is read next.
+    is_near = (limit.used_percent or 0) >= NEAR_PERCENT or bool(_rise(limit, "early_drop"))
     own = any(line.owner is TableOwner.OWN for line in lines)
     if not lines and not (drops and is_near):
         return
@@ -73,16 +74,19 @@ def _check_full(limit: NodeLimit) -> Iterator[Finding]:
 
 def _check_near(limit: NodeLimit) -> Iterator[Finding]:
     """F17: not full yet."""
-    used = limit.used_percent
-    if used is None or used < HALFWAY_PERCENT or any(_check_full(limit)):
+    used, evicted = limit.used_percent, _rise(limit, "early_drop")
+    if used is None or (used < HALFWAY_PERCENT and not evicted) or any(_check_full(limit)):
         return
-    evicted = _rise(limit, "early_drop")
+    at_limit = (
+        "; within the window it was at its limit, and unassured entries were evicted" if evicted else ""
+    )
     yield Finding(
         id="conntrack-table-near-limit",
-        severity=Severity.HIGH if used >= NEAR_PERCENT else Severity.MED,
+        severity=Severity.HIGH if used >= NEAR_PERCENT or evicted else Severity.MED,
         subject=f"node/{limit.node}",
         node=limit.node,
-        message=f"the conntrack table is {used:g} % full; when it is full, packets that begin a connection are dropped",
+        message=f"the conntrack table is {used:g} % full{at_limit}; when it is full, packets that begin a connection "
+        "are dropped",
         evidence=(
             *_usage(limit),
             *(
@@ -105,8 +109,8 @@ def _check_drops(limit: NodeLimit) -> Iterator[Finding]:
         severity=Severity.MED,
         subject=f"node/{limit.node}",
         node=limit.node,
-        message="conntrack drops packets although the table is not full: it had no memory for an entry, or a "
-        "protocol's tracker refused them",
+        message="conntrack drops packets although the table is not near its limit when it is read: it had no memory "
+        "for an entry, or a protocol's tracker refused them",
         evidence=(_drop_evidence(limit, drops), *_usage(limit)),
         advice="look in the kernel's log for failed allocations, and ask again over a longer time (--for 1m)",
         not_judged=("which packets they were: the counter does not say",),

@@ -59,7 +59,7 @@ def show_owner(owner: AddressOwner, *, details: bool = True) -> str:
     """
     detail = f" ({owner.detail})" if owner.detail and details else ""
     if owner.kind is OwnerKind.GONE:
-        return f"no pod (in the pod range of {owner.node})"
+        return f"no pod known (in the pod range of {owner.node})"
     if not owner.name:
         return f"{owner.kind.value}{detail}"
     name = f"{owner.namespace}/{owner.name}" if owner.namespace else owner.name

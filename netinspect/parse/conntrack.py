@@ -36,7 +36,7 @@ _HEAD = re.compile(
 )
 # Some versions print the microseconds without their leading zeros, and blanks behind (`%-6ld`).
 _EVENT = re.compile(
-    r"(?:\[([0-9]{1,20})\.([0-9]{1,6}) *\]\t)? *\[(NEW|UPDATE|DESTROY)\] (.*?)"
+    r"(?:\[([0-9]{1,11})\.([0-9]{1,6}) *\]\t)? *\[(NEW|UPDATE|DESTROY)\] (.*?)"
     r"(?: \[USERSPACE\] portid=([0-9]{1,10})(?: progname=(.*))?)?"
 )
 _FAMILIES = {4: "ipv4", 6: "ipv6"}

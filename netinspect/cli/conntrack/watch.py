@@ -62,8 +62,8 @@ def watch(
     kernel's default, flows that began while nobody listened send no UPDATE and no DESTROY, so silence about them
     tells nothing. Events that the kernel had to drop are a gap. DESTROY comes when the entry is collected, which
     may be a minute after it expired. Pods are those that are there at the start; names of pods that come later are
-    looked up as they appear. Without --for it ends with Ctrl-C (exit code 130), and at the latest after 4h (--timeout
-    sets that).
+    looked up as they appear (an address that changes hands keeps the old name for up to a
+    minute). Without --for it ends with Ctrl-C (exit code 130), and at the latest after 4h (--timeout sets that).
 
     Examples:
 

@@ -57,7 +57,7 @@ def test_an_address_is_its_owners(address: str, owner: str) -> None:
 )
 def test_only_the_whole_address_counts(address: str, node: str) -> None:
     """10.244.1.50 is not 10.244.1.5; what no pod has is said to be no pod's, with the range that it is in."""
-    assert shown(address) == f"no pod (in the pod range of {node})"
+    assert shown(address) == f"no pod known (in the pod range of {node})"
 
 
 def test_a_nodes_address_is_never_a_hostnetwork_pods() -> None:
@@ -68,7 +68,7 @@ def test_a_nodes_address_is_never_a_hostnetwork_pods() -> None:
 
 def test_a_completed_pod_has_no_address() -> None:
     """It may be another's by now."""
-    assert shown("10.244.1.9") == "no pod (in the pod range of node-a)"
+    assert shown("10.244.1.9") == "no pod known (in the pod range of node-a)"
     assert shown("10.244.1.9", with_pods(PODS[4], pod("heir", "10.244.1.9"))) == "pod demo/heir"
     assert shown("10.244.1.9", with_pods(pod("heir", "10.244.1.9"), PODS[4])) == "pod demo/heir"
 
@@ -159,7 +159,7 @@ def test_no_pods_address_is_certain_only_with_the_list_of_pods() -> None:
     """Without Services it still is."""
     assert shown("10.244.1.50", build_address_book(replace(STATE, pods=DENIED))) == "unknown"
     no_services = build_address_book(replace(STATE, services=DENIED))
-    assert shown("10.244.1.50", no_services) == "no pod (in the pod range of node-a)"
+    assert shown("10.244.1.50", no_services) == "no pod known (in the pod range of node-a)"
 
 
 def test_names_do_not_hang_on_endpointslices() -> None:
@@ -204,3 +204,11 @@ def test_an_empty_cluster_names_nothing() -> None:
 def test_every_kind_of_owner_has_words(kind: OwnerKind) -> None:
     """No flow has an end without."""
     assert show_owner(AddressOwner(kind=kind)).strip()
+
+
+def test_a_node_port_on_loopback_is_the_services() -> None:
+    """kube-proxy's iptables mode takes it there for IPv4; a port that is none is the node itself."""
+    book = build_address_book(STATE)
+    (protocol, port), service = next(iter(book.node_ports.items()))
+    assert book.destination(parse_address("127.0.0.1"), protocol, port) == service
+    assert book.destination(parse_address("127.0.0.1"), protocol, 1).kind is OwnerKind.LOOPBACK

@@ -223,7 +223,10 @@ class TestFindings:
             (node(ratio=8.0), []),
             (node(ratio=8.1), [("conntrack-hash-too-small", "med")]),
             (node(chaintoolong=1), [("conntrack-hash-too-small", "med")]),
-            (node(search_restart=100, invalid=100, early_drop=1), []),
+            (node(search_restart=100, invalid=100), []),
+            # At the limit within the window, wherever the count stands when it is read again.
+            (node(early_drop=1), [("conntrack-table-near-limit", "high")]),
+            (node(drop=1, early_drop=1), [("conntrack-table-full", "crit")]),
         ],
     )
     def test_rules(self, limit: NodeLimit, expected: list[tuple[str, str]]) -> None:

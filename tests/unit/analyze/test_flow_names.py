@@ -61,7 +61,7 @@ HAIRPIN = (
         (PING_V6, "pod demo/tools fd00:244:1::3 -> pod demo/web-2 fd00:244:2::7"),
         (
             NEIGHBOUR_V4,
-            "no pod (in the pod range of node-a) 10.244.1.50:40128 -> external 93.184.216.34:443",
+            "no pod known (in the pod range of node-a) 10.244.1.50:40128 -> external 93.184.216.34:443",
         ),
         (GRE_V4, "node node-a 10.99.0.11 -> node node-b 10.99.0.12"),
     ],
@@ -95,6 +95,6 @@ def test_names_that_changed_are_told_once_an_address() -> None:
     lines = (NEIGHBOUR_V4, NEIGHBOUR_V4, PING_V6.replace("fd00:244:1::3", "fd00:244:1::9"), TCP_V4)
     assert find_changed_names(map(flow, lines), before, after) == (
         "10.244.1.50 changed from pod demo/old to pod demo/new",
-        "fd00:244:1::9 changed from pod demo/gone to no pod (in the pod range of node-a)",
+        "fd00:244:1::9 changed from pod demo/gone to no pod known (in the pod range of node-a)",
     )
     assert find_changed_names(map(flow, lines), after, after) == ()

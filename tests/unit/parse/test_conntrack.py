@@ -493,3 +493,11 @@ def _seconds(work: Callable[[], object]) -> float:
         work()
         best = min(best, time.process_time() - started)
     return best
+
+
+def test_a_time_that_no_calendar_has_is_no_event() -> None:
+    """Eleven digits of seconds reach far enough."""
+    line = "ipv4     2 udp      17 30 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 [UNREPLIED] src=10.0.0.2 dst=10.0.0.1 "
+    with pytest.raises(ParseError):
+        parse_event(f"[99999999999999.000001]\t    [NEW] {line}sport=2 dport=1 mark=0 id=1")
+    assert parse_event(f"[1795333880.000001]\t    [NEW] {line}sport=2 dport=1 mark=0 id=1").time is not None

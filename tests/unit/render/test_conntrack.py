@@ -85,7 +85,7 @@ def test_a_flow_shows_both_tuples_and_who_it_is() -> None:
         ),
         (UNREPLIED_V6, ("pod demo/tools -> service demo/web:echo",)),
         (PING_V6, ("pod demo/tools -> pod demo/web-2",)),
-        (NEIGHBOUR_V4, ("no pod (in the pod range of node-a)", "-> external")),
+        (NEIGHBOUR_V4, ("no pod known (in the pod range of node-a)", "-> external")),
         (OFFLOADED_V6, ("pod demo/tools -> external", "(source seen as node node-a)")),
     ],
 )

@@ -62,7 +62,7 @@ def test_growth_has_columns_where_there_were_two_listings() -> None:
 def test_a_peer_says_what_is_known_of_it() -> None:
     """An address of a pod range that no pod has is no stranger's."""
     _, _, gone, many = table(peer("fd00:244:2::99", GONE), peer("ff02::1", MULTICAST))
-    assert gone[-1] == "no pod (in the pod range of node-b)"
+    assert gone[-1] == "no pod known (in the pod range of node-b)"
     assert many[-1] == "multicast"
 
 

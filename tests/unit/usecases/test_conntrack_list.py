@@ -142,8 +142,8 @@ def test_names_that_changed_while_nodes_were_read_are_told() -> None:
     report = reported(read(TCP_V6), after=after)
     assert report.items[0].source.name == "tools"
     assert (
-        "fd00:244:1::3 changed from pod demo/tools to no pod (in the pod range of node-a) while the nodes were read"
-        in report.notes
+        "fd00:244:1::3 changed from pod demo/tools to no pod known (in the pod range of node-a) "
+        "while the nodes were read" in report.notes
     )
 
 
