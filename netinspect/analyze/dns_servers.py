@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec.structs import replace
+
 from netinspect.analyze.dns_names import fold_name, is_in_domain
 from netinspect.analyze.dns_statistics import summarise_servers
 from netinspect.models.address import Address, show_endpoint
@@ -19,7 +21,7 @@ from netinspect.models.link import Link
 def list_servers(
     cluster: DnsCluster, links: Fact[tuple[Link, ...]], nameservers: Iterable[Address] = ()
 ) -> tuple[ServerToAsk, ...]:
-    """Return the servers, each address once: the Service, the node's cache, the pod's own, the endpoints.
+    """Return the servers, each address once: the Service, the node's cache, the endpoints, the pod's own.
 
     Args:
         cluster: what the API says.
@@ -27,7 +29,7 @@ def list_servers(
         nameservers: of the pod that asks.
     """
     found: dict[Address, ServerToAsk] = {}
-    for each in (*_of_service(cluster), *_of_cache(links), *_of_pod(nameservers), *_of_endpoints(cluster)):
+    for each in (*_of_service(cluster), *_of_cache(links), *_of_endpoints(cluster), *_of_pod(nameservers)):
         found.setdefault(each.address, each)
     return tuple(found.values())
 
@@ -72,6 +74,24 @@ def join_statistics(series: DnsSeries) -> tuple[AskedServer, ...]:
         for server in series.servers
         for protocol in DnsProtocol
         if (server.address, protocol) in statistics
+    )
+
+
+def is_used(server: ServerToAsk) -> bool:
+    """Whether lookups were sent there all the time: endpoints that are not ready get none."""
+    return server.is_ready is not False and not server.is_changed
+
+
+def mark_changed(servers: Sequence[ServerToAsk], later: DnsCluster) -> tuple[ServerToAsk, ...]:
+    """Mark the endpoints that the API says something else of after the run; all stay where it says nothing."""
+    if not isinstance(later.service, Known) or not isinstance(later.service.value.endpoints, Known):
+        return tuple(servers)
+    ready = {each.address: each.is_ready for each in later.service.value.endpoints.value}
+    return tuple(
+        replace(each, is_changed=True)
+        if each.role is ServerRole.ENDPOINT and ready.get(each.address) != each.is_ready
+        else each
+        for each in servers
     )
 
 

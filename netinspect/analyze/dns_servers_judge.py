@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from netinspect.analyze.dns_servers import evidence_of, join_statistics, list_addresses, subject_of
+from netinspect.analyze.dns_servers import (
+    evidence_of,
+    is_used,
+    join_statistics,
+    list_addresses,
+    subject_of,
+)
 from netinspect.analyze.dns_servers_path import judge_insert_race, judge_paths
 from netinspect.models.dns import DnsDisagreement, DnsProtocol
 from netinspect.models.dns_servers import AskedServer, DnsSeries, ServerRole
@@ -18,14 +24,15 @@ _LEAST_ANSWERS = 10
 
 def judge_series(series: DnsSeries, disagreements: Sequence[DnsDisagreement]) -> tuple[Finding, ...]:
     """Return what is wrong, the worst first."""
-    asked = join_statistics(series)
+    joined = join_statistics(series)
+    asked = tuple(each for each in joined if is_used(each.server))
     findings = [
         *_judge_no_endpoint(series),
         *judge_paths(series, asked),
         *_judge_slow(series, asked),
         *_judge_statuses(series, asked),
         *_judge_disagreements(series, disagreements),
-        *judge_insert_race(series, asked),
+        *judge_insert_race(series),
     ]
     return sort_findings(findings)
 
@@ -132,7 +139,7 @@ def _judge_statuses(series: DnsSeries, asked: Sequence[AskedServer]) -> Iterator
 
 def _judge_disagreements(series: DnsSeries, disagreements: Iterable[DnsDisagreement]) -> Iterator[Finding]:
     for each in disagreements:
-        if not each.is_between_servers:
+        if not each.is_between_servers or each.name in series.unsettled:
             continue
         versions = [
             f"{version.status} {'; '.join(version.records) or 'no record'} from "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from netinspect.analyze.dns_servers import evidence_of, list_addresses, subject_of
+from netinspect.analyze.dns_servers import evidence_of, is_used, list_addresses, subject_of
 from netinspect.models.address import Address
 from netinspect.models.dns import DnsProtocol
 from netinspect.models.dns_servers import AskedServer, DnsSeries, ServerRole
@@ -18,35 +18,45 @@ _POLICY = "whether a NetworkPolicy keeps this place from asking: ask from a pod 
 
 def judge_paths(series: DnsSeries, asked: Sequence[AskedServer]) -> Iterator[Finding]:
     """Judge each family by itself: what does not answer at all, by one protocol only, or not always."""
-    silent = [version for version in (4, 6) if _is_silent(_of_family(asked, version))]
-    versions = sorted({each.server.address.version for each in asked})
+    own_servers = [each for each in asked if each.server.role is not ServerRole.NAMESERVER]
+    silent = [version for version in (4, 6) if _is_silent(_of_family(own_servers, version))]
+    versions = sorted({each.server.address.version for each in own_servers or asked})
     for version in versions:
         own = _of_family(asked, version)
         if version in silent:
-            yield _nothing_answers(series, version, own, is_all=silent == versions)
+            yield _nothing_answers(
+                series, version, _of_family(own_servers, version), is_all=silent == versions
+            )
             continue
         dead = {each.server.address for each in own} - {
             each.server.address for each in own if each.statistics.answered
         }
-        yield from _judge_dead(series, own, dead)
         alive = [each for each in own if each.server.address not in dead]
-        one_sided = list(_judge_protocols(series, alive))
+        one_sided = list(_judge_protocols(series, [each for each in alive if _is_endpoint(each)]))
+        # What kube-proxy sends to a dead endpoint is lost at the Service, too: that is no fault of its own.
+        is_explained = bool(one_sided) or any(
+            each.server.address in dead for each in own if _is_endpoint(each) and is_used(each.server)
+        )
+        is_explained |= any(each.is_changed and each.address.version == version for each in series.servers)
+        yield from _judge_dead(series, own, dead, is_explained=is_explained)
         yield from one_sided
-        is_explained = bool(one_sided) or any(each.server.address in dead for each in own if _is_used(each))
+        rest = [each for each in alive if not _is_endpoint(each)]
+        if is_explained:
+            rest = [each for each in rest if each.server.role is not ServerRole.SERVICE]
+        yield from _judge_protocols(series, rest)
         yield from _judge_loss(series, alive, is_explained=is_explained)
 
 
-def judge_insert_race(series: DnsSeries, asked: Sequence[AskedServer]) -> Iterator[Finding]:
+def judge_insert_race(series: DnsSeries) -> Iterator[Finding]:
     """F16: entries lost at confirm, as by two questions of one socket at once. Not with NodeLocal DNSCache."""
     if not isinstance(series.counters, Known):
         return
     failed = series.counters.value.get("insert_failed", 0)
     if not failed or any(each.role is ServerRole.NODE_LOCAL for each in series.servers):
         return
-    lost = sum(each.statistics.lost for each in asked if each.server.role is ServerRole.SERVICE)
     yield Finding(
         id="dns-insert-race",
-        severity=Severity.HIGH if lost else Severity.MED,
+        severity=Severity.MED,
         subject=f"node/{series.node}",
         node=series.node,
         message=(
@@ -60,7 +70,10 @@ def judge_insert_race(series: DnsSeries, asked: Sequence[AskedServer]) -> Iterat
             "NodeLocal DNSCache asks the cluster by TCP; `single-request-reopen` or `use-vc` in the pods' dnsConfig "
             "help glibc"
         ),
-        not_judged=("the counter is of all flows of the node, not of DNS alone",),
+        not_judged=(
+            "the counter is of all flows of the node, not of DNS alone",
+            "the questions of this run are put one by one, and cannot race as those of getaddrinfo do",
+        ),
     )
 
 
@@ -72,11 +85,6 @@ def _is_silent(asked: Sequence[AskedServer]) -> bool:
     return any(each.statistics.lost for each in asked) and not any(each.statistics.answered for each in asked)
 
 
-def _is_used(each: AskedServer) -> bool:
-    """Whether lookups are sent there: endpoints that are not ready get none."""
-    return each.server.is_ready is not False
-
-
 def _nothing_answers(series: DnsSeries, version: int, own: Sequence[AskedServer], *, is_all: bool) -> Finding:
     place = f"pod {series.pod}" if series.pod else f"node {series.node}"
     return Finding(
@@ -86,24 +94,41 @@ def _nothing_answers(series: DnsSeries, version: int, own: Sequence[AskedServer]
         node=series.node,
         message=f"no server of the cluster's DNS answers over IPv{version} from {place}: {list_addresses(own)}",
         evidence=tuple(evidence_of(series, each) for each in own[:6]),
-        advice=(
-            "endpoints that are asked directly do not answer either, so it is not kube-proxy's rules: look at the "
-            "way from here to the pods (routes, overlay, NetworkPolicy), and at the DNS pods themselves"
-        ),
+        advice=_advise_silence(own),
         not_judged=() if series.pod else (_POLICY,),
     )
 
 
-def _judge_dead(series: DnsSeries, own: Sequence[AskedServer], dead: set[Address]) -> Iterator[Finding]:
+def _advise_silence(own: Sequence[AskedServer]) -> str:
+    if any(_is_endpoint(each) for each in own):
+        return (
+            "endpoints that are asked directly do not answer either, so it is not kube-proxy's rules: look at the "
+            "way from here to the pods (routes, overlay, NetworkPolicy), and at the DNS pods themselves"
+        )
+    return (
+        "no endpoint was known that could be asked directly: look at the Service's endpoints first, then at kube-proxy "
+        "on this node and at the way to the DNS pods"
+    )
+
+
+def _is_endpoint(each: AskedServer) -> bool:
+    return each.server.role is ServerRole.ENDPOINT
+
+
+def _judge_dead(
+    series: DnsSeries, own: Sequence[AskedServer], dead: set[Address], *, is_explained: bool
+) -> Iterator[Finding]:
     for address in sorted(dead, key=int):
         parts = [each for each in own if each.server.address == address]
         role = parts[0].server.role
-        if not any(each.statistics.lost for each in parts) or not _is_used(parts[0]):
+        if not any(each.statistics.lost for each in parts) or not is_used(parts[0].server):
             continue
         if role is ServerRole.ENDPOINT:
             yield _dead_endpoint(series, own, parts)
         elif role is ServerRole.SERVICE:
-            yield _dead_service(series, own, parts)
+            # Beside a dead endpoint chance can send all of a few questions there.
+            if not is_explained and any(_is_endpoint(each) and each.statistics.answered for each in own):
+                yield _dead_service(series, own, parts)
         else:
             is_all = bool(series.nameservers) and dead.issuperset(series.nameservers)
             yield _dead_server(series, parts, is_all=is_all)
@@ -112,13 +137,15 @@ def _judge_dead(series: DnsSeries, own: Sequence[AskedServer], dead: set[Address
 def _dead_endpoint(series: DnsSeries, own: Sequence[AskedServer], parts: Sequence[AskedServer]) -> Finding:
     server = parts[0].server
     ready = {
-        each.server.address for each in own if each.server.role is ServerRole.ENDPOINT and _is_used(each)
+        each.server.address
+        for each in own
+        if each.server.role is ServerRole.ENDPOINT and is_used(each.server)
     }
     behind = [each for each in own if each.server.role is ServerRole.SERVICE and each.statistics.lost]
     protocols = " and ".join(each.statistics.protocol.value.upper() for each in parts)
     return Finding(
         id="dns-endpoint-dead",
-        severity=Severity.HIGH,
+        severity=_weigh(Severity.HIGH, parts),
         subject=subject_of(parts[0]),
         node=series.node,
         message=(
@@ -140,7 +167,7 @@ def _dead_service(series: DnsSeries, own: Sequence[AskedServer], parts: Sequence
     alive = [each for each in own if each.server.role is ServerRole.ENDPOINT and each.statistics.answered]
     return Finding(
         id="dns-service-path-broken",
-        severity=Severity.CRIT,
+        severity=_weigh(Severity.CRIT, parts),
         subject=subject_of(parts[0]),
         node=series.node,
         message=(
@@ -160,7 +187,7 @@ def _dead_server(series: DnsSeries, parts: Sequence[AskedServer], *, is_all: boo
     is_cache = parts[0].server.role is ServerRole.NODE_LOCAL
     return Finding(
         id="dns-node-local-down" if is_cache else "dns-server-unreachable",
-        severity=Severity.CRIT if is_cache or is_all else Severity.HIGH,
+        severity=_weigh(Severity.CRIT if is_cache or is_all else Severity.HIGH, parts),
         subject=f"node/{series.node}" if is_cache else subject_of(parts[0]),
         node=series.node,
         message=(
@@ -177,16 +204,17 @@ def _dead_server(series: DnsSeries, parts: Sequence[AskedServer], *, is_all: boo
 def _judge_protocols(series: DnsSeries, alive: Sequence[AskedServer]) -> Iterator[Finding]:
     """F61: a server that answers by one protocol and never by the other."""
     for each in alive:
-        if each.statistics.answered or not each.statistics.lost or not _is_used(each):
+        if each.statistics.answered or not each.statistics.lost or not is_used(each.server):
             continue
         is_udp = each.statistics.protocol is DnsProtocol.UDP
         dead, other = ("UDP", "TCP") if is_udp else ("TCP", "UDP")
         partner = [one for one in alive if one.server == each.server and one is not each]
         yield Finding(
             id="dns-udp-fails" if is_udp else "dns-tcp-fails",
-            severity=Severity.CRIT
-            if is_udp and each.server.role is not ServerRole.ENDPOINT
-            else Severity.HIGH,
+            severity=_weigh(
+                Severity.CRIT if is_udp and not _is_endpoint(each) else Severity.HIGH,
+                (each,),
+            ),
             subject=subject_of(each),
             node=series.node,
             message=f"{each.server.address} answers by {other} and never by {dead}",
@@ -200,7 +228,7 @@ def _judge_loss(series: DnsSeries, alive: Sequence[AskedServer], *, is_explained
     """Some questions lost. The Service's own losses are no news where an endpoint behind it is dead."""
     for each in alive:
         one = each.statistics
-        if not one.lost or not one.answered or not _is_used(each):
+        if not one.lost or not one.answered or not is_used(each.server):
             continue
         if is_explained and each.server.role is ServerRole.SERVICE:
             continue
@@ -218,6 +246,11 @@ def _judge_loss(series: DnsSeries, alive: Sequence[AskedServer], *, is_explained
             advice="ask more often (--count); look at the load of the DNS pods, and at conntrack's counters on the way",
             not_judged=() if one.lost > 1 else ("a single lost packet proves little",),
         )
+
+
+def _weigh(severity: Severity, parts: Sequence[AskedServer]) -> Severity:
+    """A single question that was lost proves little, whatever it would mean."""
+    return severity if sum(each.statistics.lost for each in parts) > 1 else Severity.INFO
 
 
 def _rarely_asked(parts: Sequence[AskedServer]) -> tuple[str, ...]:

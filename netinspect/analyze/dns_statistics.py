@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 from netinspect.models.address import Address
 from netinspect.models.dns import (
@@ -82,6 +83,8 @@ def find_disagreements(runs: Iterable[DnsRun]) -> tuple[DnsDisagreement, ...]:
 
 
 _Said = tuple[str, tuple[str, ...]]
+_TELLING = ("NOERROR", "NXDOMAIN")
+"""What says something of the name; other rcodes say something of the server."""
 
 
 def _is_comparable(answer: DnsAnswer) -> bool:
@@ -105,7 +108,11 @@ def _disagreement(name: str, type_: str, answers: Sequence[tuple[Address, _Said]
         )
         for (status, records), _ in frequency.most_common()
     )
-    is_between = any(len(version.servers) < len(servers) for version in versions)
+    said = {server: {each for one, each in answers if one == server} for server in servers}
+    telling = [{each for each in own if each[0] in _TELLING} for own in said.values()]
+    is_between = any(
+        one.isdisjoint(other) for one, other in combinations([each for each in telling if each], 2)
+    )
     return DnsDisagreement(name=name, type=type_, versions=versions, is_between_servers=is_between)
 
 

@@ -247,7 +247,8 @@ class DnsDisagreement(_DnsStruct, frozen=True, kw_only=True):
         name: the name asked for.
         type: the type asked for.
         versions: the different answers, the most frequent first; truncated ones are not compared.
-        is_between_servers: some server never gave an answer that another gave: not merely a change in time.
+        is_between_servers: two servers never gave an answer in common: not merely a change in time. Failures (SERVFAIL
+            ...) do not count: they are the server's.
     """
 
     name: str

@@ -41,6 +41,7 @@ class ServerToAsk(_Struct, frozen=True, kw_only=True):
         is_ready: whether kube-proxy sends questions there; None for what is no endpoint.
         udp_port: where it takes questions by UDP; None where it does not.
         tcp_port: likewise by TCP.
+        is_changed: it was an endpoint before the run and is none afterwards, or was not ready at one of both times.
     """
 
     role: ServerRole
@@ -50,6 +51,7 @@ class ServerToAsk(_Struct, frozen=True, kw_only=True):
     is_ready: bool | None = None
     udp_port: int | None = 53
     tcp_port: int | None = 53
+    is_changed: bool = False
 
 
 class AskedServer(_Struct, frozen=True, kw_only=True):
@@ -68,6 +70,7 @@ class DnsSeries(_Struct, frozen=True, kw_only=True):
         servers: those that were to be asked.
         cluster: the cluster's DNS, as the API says.
         nameservers: those of the pod's resolv.conf; none where the node itself asks.
+        unsettled: names whose Service changed less than a minute before: caches may differ by right.
         runs: the questions in the order put, each with its answer.
         counters: what the node's conntrack counters rose by meanwhile, all CPUs together, by the tool's names.
     """
@@ -77,6 +80,7 @@ class DnsSeries(_Struct, frozen=True, kw_only=True):
     servers: tuple[ServerToAsk, ...]
     cluster: DnsCluster
     nameservers: tuple[Address, ...] = ()
+    unsettled: tuple[str, ...] = ()
     runs: tuple[DnsRun, ...]
     counters: Fact[dict[str, int]]
 

@@ -10,8 +10,15 @@ import msgspec
 
 from netinspect.analyze.dns_case import find_unsent
 from netinspect.analyze.dns_expected import find_expected
-from netinspect.analyze.dns_questions import list_full_names
-from netinspect.analyze.dns_servers import complete_name, design_round, join_statistics, list_servers
+from netinspect.analyze.dns_judge_names import is_settled
+from netinspect.analyze.dns_questions import list_full_names, plan_name
+from netinspect.analyze.dns_servers import (
+    complete_name,
+    design_round,
+    join_statistics,
+    list_servers,
+    mark_changed,
+)
 from netinspect.analyze.dns_servers_judge import judge_series
 from netinspect.analyze.dns_statistics import find_disagreements
 from netinspect.collect.dns_servers import SeriesReading, collect_links, collect_series
@@ -29,7 +36,7 @@ from netinspect.probes.dns_servers import build_links_plan, build_series_plan
 from netinspect.probes.plan import Plan
 from netinspect.usecases.dns_origin import ask_a_pod_for_the_domain, read_pod_origin
 from netinspect.usecases.dns_services import read_named_services
-from netinspect.usecases.dns_targets import find_dns_gaps, with_search_domain
+from netinspect.usecases.dns_targets import find_dns_gaps, read_dns_cluster, with_search_domain
 from netinspect.usecases.dns_wish import DnsWish
 
 if TYPE_CHECKING:
@@ -40,6 +47,9 @@ SERVERS_KIND = "DnsServerList"
 
 _SILENT_S = 2.0
 """How long a question waits that nobody answers (dns.sh)."""
+
+_ROUND_S, _USUAL_ROUND = 12, 30
+"""Time for a round with a server that does not answer; questions of a round, for two endpoints of two families."""
 
 _MARGIN_S = 60
 """What the way to the node and back may take besides."""
@@ -80,9 +90,8 @@ def build_series_wish(count: int, rate: float, timeout_s: float | None) -> Serie
     if not 0.1 <= rate <= 200:
         raise UsageError(f"--rate {rate:g} is not within 0.1 and 200 questions a second")
     if timeout_s is None:
-        return SeriesWish(
-            count=count, rate=rate, limit_s=min(1800, max(60, math.ceil(count * _MARGIN_S / 5)))
-        )
+        limit_s = max(60, count * _ROUND_S, math.ceil(count * _USUAL_ROUND / rate))
+        return SeriesWish(count=count, rate=rate, limit_s=min(1800, limit_s))
     limit_s = int(timeout_s - _MARGIN_S / 2)
     if limit_s < 1:
         raise UsageError(
@@ -130,15 +139,16 @@ def compare_servers(
         ClusterError: the connection failed.
     """
     place = _find_place(client, source, wish, cluster)
-    names, name_gaps = _complete_names(client, wish, place.cluster)
+    names, unsettled, name_gaps = _complete_names(client, wish, place.cluster)
     queries = _design(place.servers, names, wish.types)
     reading = collect_series(source, _build_plan(queries, series_wish, place.netns))
     series = DnsSeries(
         node=wish.node,
         pod=place.pod,
-        servers=place.servers,
+        servers=mark_changed(place.servers, read_dns_cluster(client)),
         cluster=place.cluster,
         nameservers=place.nameservers,
+        unsettled=unsettled,
         runs=reading.runs.value if isinstance(reading.runs, Known) else (),
         counters=reading.counters,
     )
@@ -178,7 +188,8 @@ def _find_place(client: ClusterClient, source: NodeSource, wish: DnsWish, cluste
         where = f"the search list of pod {wish.namespace}/{origin.pod}"
         cluster = with_search_domain(cluster, wish.namespace, origin.conf.search, where)
     links, link_gaps = _read_links(source, cluster)
-    nameservers = origin.conf.nameservers if origin is not None else ()
+    # A resolver that is told of no server asks its own host.
+    nameservers = plan_name("", origin.conf)[0].nameservers if origin is not None else ()
     return _Place(
         pod=f"{wish.namespace}/{origin.pod}" if origin is not None else "",
         netns=netns,
@@ -202,20 +213,27 @@ def _read_links(source: NodeSource, cluster: DnsCluster) -> tuple[Fact[tuple[Lin
 
 def _complete_names(
     client: ClusterClient, wish: DnsWish, cluster: DnsCluster
-) -> tuple[tuple[str, ...], tuple[Gap, ...]]:
-    """Return the names fully qualified: `web.shop` is that Service, if there is one, and else a name outside."""
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Gap, ...]]:
+    """Return the names fully qualified: `web.shop` is that Service, if there is one, and else a name outside.
+
+    Beside them, those of Services that changed a short time ago, and what of the API could not be read.
+    """
     if cluster.domain is None:
-        return tuple(dict.fromkeys(complete_name(name, wish.namespace, None) for name in wish.names)), ()
+        return tuple(dict.fromkeys(complete_name(name, wish.namespace, None) for name in wish.names)), (), ()
     domain = cluster.domain.name
-    meant = {name: list_full_names(name, wish.namespace, domain) for name in wish.names if name[-1:] != "."}
+    meant = {
+        name: (name,) if name.endswith(".") else list_full_names(name, wish.namespace, domain)
+        for name in wish.names
+    }
     candidates = [full for names in meant.values() for full in names]
     services, gaps = read_named_services(client, candidates, wish.names, domain)
-    chosen = []
+    chosen, unsettled = [], []
     for name in wish.names:
-        expected = [find_expected(full, domain, services) for full in meant.get(name, ())]
-        found = [each.name for each in expected if each and each.kind is not ExpectedKind.NO_SERVICE]
-        chosen.append(found[0] if found else complete_name(name, wish.namespace, domain))
-    return tuple(dict.fromkeys(chosen)), gaps
+        expected = [find_expected(full, domain, services) for full in meant[name]]
+        found = [each for each in expected if each and each.kind is not ExpectedKind.NO_SERVICE]
+        chosen.append(found[0].name if found else complete_name(name, wish.namespace, domain))
+        unsettled += [each.name for each in found[:1] if not is_settled(each)]
+    return tuple(dict.fromkeys(chosen)), tuple(unsettled), gaps
 
 
 def _design(
@@ -245,8 +263,15 @@ def _notes(series: DnsSeries, wanted: int, wish: SeriesWish) -> tuple[str, ...]:
     notes = []
     if series.runs and len(series.runs) < wanted:
         notes.append(
-            f"the time was over after {len(series.runs)} of {wanted} questions ({wish.limit_s} s): servers that do not "
-            "answer take 2 s for each; --timeout gives more"
+            f"the time was over after {len(series.runs)} of {wanted} questions ({wish.limit_s} s): "
+            "a server that does not answer takes 2 s for each; --timeout gives more, --rate asks faster"
+        )
+    changed = [f"{each.address} ({each.name})" for each in series.servers if each.is_changed]
+    if changed:
+        notes.append(f"not judged, as they were ready only at one end of the run: {', '.join(changed)}")
+    if series.unsettled:
+        notes.append(
+            f"differences were not judged, as it changed a short time ago: {', '.join(series.unsettled)}"
         )
     if any(each.is_ready is False for each in series.servers):
         notes.append("endpoints that are not ready were asked as well; lookups are not sent there")

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from netinspect.analyze.dns_servers import complete_name, design_round, join_statistics, list_servers
+from netinspect.analyze.dns_servers import (
+    complete_name,
+    design_round,
+    join_statistics,
+    list_servers,
+    mark_changed,
+)
 from netinspect.analyze.dns_servers_judge import judge_series
 from netinspect.analyze.dns_statistics import find_disagreements
 from netinspect.models.address import parse_address
@@ -171,8 +177,8 @@ def test_servers_are_service_cache_pod_and_endpoints_each_once() -> None:
         (ServerRole.SERVICE, V4),
         (ServerRole.SERVICE, V6),
         (ServerRole.NODE_LOCAL, "169.254.20.10"),
-        (ServerRole.NAMESERVER, "8.8.8.8"),
         *((ServerRole.ENDPOINT, address) for address in (A4, A6, B4, B6)),
+        (ServerRole.NAMESERVER, "8.8.8.8"),
     ]
 
 
@@ -359,13 +365,10 @@ def test_evidence_says_from_where_and_endpoints_without_a_pod_are_named_by_addre
 
 @pytest.mark.parametrize(("status", "expected"), [("SERVFAIL", "dns-servfail"), ("REFUSED", "dns-refused")])
 def test_refusals_and_failures_of_one_server(status: str, expected: str) -> None:
-    """It answers, and no resolver can use what it says; that it differs from the others is said as well."""
+    """It answers, and no resolver can use what it says: that is the server's fault, and no other answer."""
     runs = [*without(B6), *(run(B6, status=status) for _ in range(3))]
     findings = judge(series(runs))
-    assert seen(findings) == [
-        (expected, "high", "pod/kube-system/b"),
-        ("dns-servers-disagree", "med", f"name/{NAME}"),
-    ]
+    assert seen(findings) == [(expected, "high", "pod/kube-system/b")]
 
 
 def test_different_answers_between_servers_are_a_finding_and_a_change_in_time_is_none() -> None:
@@ -426,13 +429,63 @@ def test_endpoints_that_are_not_ready_do_not_count_as_endpoints() -> None:
     )
 
 
-def test_lost_entries_weigh_more_where_lookups_were_lost_too() -> None:
-    """Entries lost at confirm, and questions to the Service without an answer: the one may be the other."""
-    runs = [*without(V4), *answered(V4, 19), *lost(V4, 1)]
-    severities = {
-        each.id: each.severity for each in judge(series(runs, counters=Known({"insert_failed": 2})))
-    }
-    assert severities["dns-insert-race"] is Severity.HIGH
+def test_an_endpoint_that_came_or_went_meanwhile_is_not_judged() -> None:
+    """A rollout: what was sent to it is lost, at the Service too, and nobody is at fault."""
+    given = series([*without(V4, B4), *answered(V4, 5), *lost(V4, 5), *lost(B4)])
+    unready = endpoint(B4, "b", "node-b", is_ready=False)
+    for left in (ENDPOINTS[:2], (*ENDPOINTS[:2], unready, ENDPOINTS[3])):
+        later = replace(given, servers=mark_changed(given.servers, cluster(Known(left))))
+        assert "dns-endpoint-dead" not in {each.id for each in judge(later)}
+        assert "dns-lost-questions" not in {each.id for each in judge(later)}
+    unread = cluster(Unavailable(Reason.PERMISSION_DENIED, "forbidden"))
+    assert mark_changed(given.servers, unread) == given.servers
+
+
+def test_the_service_is_not_blamed_for_chance_beside_a_dead_endpoint() -> None:
+    """All of a few questions may have gone to the dead one: by one protocol, or by both."""
+    udp, tcp = [DnsProtocol.UDP], [DnsProtocol.TCP]
+    for at_service in ([*lost(V4, 2)], [*lost(V4, 2, protocols=udp), *answered(V4, 2, protocols=tcp)]):
+        found = judge(series([*without(V4, B4), *lost(B4), *at_service]))
+        assert seen(found) == [("dns-endpoint-dead", "high", "pod/kube-system/b")]
+
+
+def test_one_lost_question_is_no_verdict() -> None:
+    """Asked once, and lost: it is told, and weighs nothing."""
+    (finding,) = judge(series([*without(B4), *lost(B4, 1, protocols=[DnsProtocol.UDP])]))
+    assert (finding.id, finding.severity) == ("dns-endpoint-dead", Severity.INFO)
+
+
+def test_a_foreign_name_server_explains_nothing() -> None:
+    """It is dead, and the Service loses questions for another reason."""
+    runs = [*without(V4), *answered(V4, 5), *lost(V4, 5), *lost("192.0.2.53")]
+    ids = [each.id for each in judge(series(runs, nameservers=["192.0.2.53"]))]
+    assert sorted(ids) == ["dns-lost-questions", "dns-lost-questions", "dns-server-unreachable"]
+
+
+def test_silence_is_explained_by_what_was_asked() -> None:
+    """Without endpoints to ask, kube-proxy may well be at fault; a foreign server that answers changes nothing."""
+    unread = cluster(Unavailable(Reason.PERMISSION_DENIED, "forbidden"), [V4])
+    (finding,) = judge(series(lost(V4), of=unread))
+    assert finding.id == "dns-nothing-answers"
+    assert "no endpoint was known" in finding.advice
+    everything = [*lost(V4), *lost(A4), *answered("192.0.2.53")]
+    about = cluster(Known(ENDPOINTS[:1]), [V4])
+    (finding,) = judge(series(everything, of=about, nameservers=["192.0.2.53"]))
+    assert finding.id == "dns-nothing-answers"
+    assert "it is not kube-proxy's rules" in finding.advice
+
+
+def test_a_name_that_changed_a_moment_ago_may_differ_between_caches() -> None:
+    """Each server keeps what it knew for its own half minute."""
+    stale = [run(B4, protocol, rdata="10.96.0.99") for protocol in BOTH for _ in range(3)]
+    given = series([*without(B4), *stale])
+    assert judge(replace(given, unsettled=(NAME,))) == ()
+    assert len(judge(given)) == 1
+
+
+def test_one_odd_answer_is_no_disagreement() -> None:
+    """Only servers that never gave the same answer differ."""
+    assert judge(series([*HEALTHY, run(B4, rdata="10.96.0.99")])) == ()
 
 
 def test_losses_of_the_service_are_explained_by_an_endpoint_that_is_used() -> None:
