@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from netinspect.analyze.corefile import servers_with
 from netinspect.analyze.dns_case import DnsCase, answer_of, evidence_of, has_records, is_answered, show_run
 from netinspect.analyze.dns_expected import addresses_of, differs, is_same
+from netinspect.analyze.dns_results import follow_one_type
 from netinspect.models.dns import DnsProtocol, DnsRun
 from netinspect.models.dns_report import DnsLookup, ExpectedKind, ExpectedName, LibcResult
 from netinspect.models.fact import Known
@@ -41,8 +42,15 @@ def is_settled(expected: ExpectedName) -> bool:
 
 
 def _is_missing(lookup: DnsLookup) -> bool:
-    """Whether both libcs learn that the name is not there, or has no address."""
-    return bool(lookup.results) and all(each.result.end in _FAILED_ENDS for each in lookup.results)
+    """Whether both libcs learn that the name is not there, or has no address; of one type, that it is not there."""
+    failed = _FAILED_ENDS if lookup.results else (LookupEnd.NOT_FOUND,)
+    ends = _ends(lookup)
+    return bool(ends) and all(each.result.end in failed for each in ends)
+
+
+def _ends(lookup: DnsLookup) -> tuple[LibcResult, ...]:
+    """Return how the lookup ends, of A or AAAA alone where the other was not asked for."""
+    return lookup.results or follow_one_type(lookup.plans, lookup.runs)
 
 
 def _judge_missing(case: DnsCase, lookup: DnsLookup) -> Iterator[Finding]:
@@ -67,7 +75,7 @@ def _not_found(case: DnsCase, lookup: DnsLookup) -> Finding:
         severity=Severity.INFO,
         subject=case.subject,
         node=case.origin.node,
-        message=f"{lookup.name} is not found: {lookup.results[0].result.reason}",
+        message=f"{lookup.name} is not found: {_ends(lookup)[0].result.reason}",
         evidence=evidence_of(case, [run for run in lookup.runs if is_answered(run)][:3]),
         advice="is it the name that is meant? The servers answered, and none of the names asked for has an address",
     )
@@ -127,7 +135,8 @@ def _other_namespace(case: DnsCase, lookup: DnsLookup, services: Sequence[str]) 
 
 def _judge_empty(case: DnsCase, lookup: DnsLookup) -> Iterator[Finding]:
     """A name that is not found because nothing stands behind it, as the API agrees."""
-    if not lookup.results or any(each.result.end is LookupEnd.FOUND for each in lookup.results):
+    ends = _ends(lookup)
+    if not ends or any(each.result.end is LookupEnd.FOUND for each in ends):
         return
     in_plan = {step.name for plan in lookup.plans for step in plan.steps}
     for expected in lookup.expected:
@@ -136,7 +145,7 @@ def _judge_empty(case: DnsCase, lookup: DnsLookup) -> Iterator[Finding]:
         if expected.kind is ExpectedKind.HEADLESS:
             message = f"{expected.name} has no address: the Service is headless and has no ready endpoint"
             advice = "look at the pods that its selector means: are they ready? (publishNotReadyAddresses shows others)"
-        elif expected.kind is ExpectedKind.EXTERNAL_NAME:
+        elif expected.kind is ExpectedKind.EXTERNAL_NAME and _is_missing(lookup):
             message = f"{expected.name} stands for {expected.cname} (ExternalName), which is not found"
             advice = f"correct spec.externalName, or find out why {expected.cname} is not found"
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from netinspect.analyze.dns_case import (
     DnsCase,
+    answer_of,
     by_protocol,
     evidence_of,
     has_status,
@@ -68,12 +69,16 @@ def _judge_endpoints(case: DnsCase) -> Iterator[Finding]:
 
 
 def _judge_node_local(case: DnsCase) -> Iterator[Finding]:
-    """F64: the link of the cache is there and its pod is not: what is sent to its addresses goes nowhere."""
+    """F64: the link of the cache is there and its pod is not: what is sent to its addresses goes nowhere.
+
+    Where all is answered, the pod is there under another label.
+    """
     addresses = case.node_local_addresses
     if not addresses or not isinstance(case.cluster.node_local, Known):
         return
     here = [each for each in case.cluster.node_local.value if each.node == case.origin.node]
-    if any(each.is_ready for each in here):
+    tried = [run for run in case.runs() if run.server in addresses and answer_of(run) is not None]
+    if any(each.is_ready for each in here) or (tried and not any(is_silent(run) for run in tried)):
         return
     pods = (
         ", ".join(f"{each.name} is not ready" for each in here) or "no pod of the DaemonSet is on this node"
@@ -81,12 +86,13 @@ def _judge_node_local(case: DnsCase) -> Iterator[Finding]:
     shown = ", ".join(str(each) for each in addresses)
     yield Finding(
         id="dns-node-local-down",
-        severity=Severity.CRIT,
+        severity=Severity.CRIT if tried else Severity.HIGH,
         subject=f"node/{case.origin.node}",
         node=case.origin.node,
         message=f"NodeLocal DNSCache does not run, and its link {NODE_LOCAL_LINK} still takes what is sent to {shown}",
         evidence=(Evidence(source="pods k8s-app=node-local-dns in kube-system", text=pods),),
         advice=f"bring its pod back, or delete the link {NODE_LOCAL_LINK} on the node until it is",
+        not_judged=() if tried else ("nothing was asked at these addresses",),
     )
 
 

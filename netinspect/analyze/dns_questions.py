@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -71,6 +71,24 @@ def list_full_names(name: str, namespace: str, domain: str | None) -> tuple[str,
     if is_in_domain(bare, domain):
         return (f"{bare}.",)
     return tuple(f"{bare}.{ending}." for ending in (f"{namespace}.svc.{domain}", f"svc.{domain}", domain))
+
+
+def find_service_label(name: str, domain: str, namespaces: Collection[str]) -> str | None:
+    """Return the Service that a name as given may mean; None for a name that is of no such form.
+
+    Args:
+        name: NAME, NAME.NAMESPACE, NAME.NAMESPACE.svc or NAME.NAMESPACE.svc.DOMAIN.
+        domain: the cluster domain.
+        namespaces: those that are known: `web.com` may be anybody's, `web.shop` with a namespace `shop` hardly.
+    """
+    bare = fold_name(name)
+    first, *rest = bare.removesuffix(f".{domain}").split(".")
+    is_full = is_in_domain(bare, domain)
+    if len(rest) == 2 and rest[1] == "svc":
+        return first
+    if is_full or len(rest) > 1 or (rest and rest[0] not in namespaces):
+        return None
+    return first
 
 
 def design_questions(

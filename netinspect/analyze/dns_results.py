@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from netinspect.analyze.dns_follow import follow_plan
 from netinspect.analyze.dns_questions import ADDRESS_TYPES
 from netinspect.models.dns import DnsAnswer, DnsOutcome, DnsProtocol, DnsRun
 from netinspect.models.dns_report import LibcResult
 from netinspect.models.fact import Known
-from netinspect.models.resolver import Libc, QueryPlan
+from netinspect.models.resolver import Libc, PlanStep, QueryPlan
 
 # What sends a resolver to its next name server (glibc, res_send.c; musl keeps waiting for the others' answers).
 _NEXT_SERVER = ("SERVFAIL", "NOTIMP", "REFUSED")
@@ -26,6 +28,27 @@ def follow_all(plans: Sequence[QueryPlan], runs: Iterable[DnsRun]) -> tuple[Libc
     return tuple(
         LibcResult(libc=plan.libc, result=follow_plan(plan, _choose(plan, answers))) for plan in plans
     )
+
+
+def follow_one_type(plans: Sequence[QueryPlan], runs: Iterable[DnsRun]) -> tuple[LibcResult, ...]:
+    """Say how the lookup of one family (getaddrinfo with AF_INET or AF_INET6) ends, where only its type was asked for.
+
+    Returns:
+        nothing where both types, or none of the two, were asked for. A name that has no address here may have one of
+        the other family; only that it is not found says something about both.
+    """
+    answers = _by_question(runs)
+    types = {type_ for _, type_, _, _ in answers if type_ in ADDRESS_TYPES}
+    if len(types) != 1:
+        return ()
+    narrow = [replace(plan, steps=tuple(_keep(step, types) for step in plan.steps)) for plan in plans]
+    return tuple(
+        LibcResult(libc=plan.libc, result=follow_plan(plan, _choose(plan, answers))) for plan in narrow
+    )
+
+
+def _keep(step: PlanStep, types: set[str]) -> PlanStep:
+    return replace(step, types=tuple(each for each in step.types if each in types))
 
 
 _Answers = Mapping[tuple[str, str, str, DnsProtocol], DnsAnswer]

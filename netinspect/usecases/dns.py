@@ -16,6 +16,7 @@ from netinspect.analyze.dns_questions import (
     DnsServer,
     NameQuestions,
     design_questions,
+    find_service_label,
     list_full_names,
     list_steps,
     plan_name,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 KIND = "DnsLookupList"
 
+_USUAL_NAMESPACES = {"default", "kube-system"}
 _AGAIN, _OTHERS = "dns-again", "dns-others"
 _SERIES_S, _SHORT_S = 60, 15
 """Seconds after which no more questions are begun: enough for one name where nothing answers at all."""
@@ -104,7 +106,7 @@ def look_up(client: ClusterClient, source: NodeSource, wish: DnsWish, cluster: D
         later=later,
         services=services,
         unknown=unknown,
-        elsewhere=_elsewhere(wish, work),
+        elsewhere=_elsewhere(wish, work, start.cluster.domain.name) if start.cluster.domain else {},
     )
     gaps = (*start.gaps, *work.gaps, *later_gaps, *server_gaps, *_reading_gaps(reading, case, work.names))
     return DnsReport(
@@ -252,11 +254,15 @@ def _name_servers(
     return services, tuple(unknown), tuple(gaps)
 
 
-def _elsewhere(wish: DnsWish, work: _Work) -> dict[str, tuple[str, ...]]:
-    """Return for each name as given the Services of its first label that no name asked for leads to."""
+def _elsewhere(wish: DnsWish, work: _Work, domain: str) -> dict[str, tuple[str, ...]]:
+    """Return for each name as given the Services of its first label that no name asked for leads to.
+
+    Only for names that can be of a Service: in `web.example.com` the first label says nothing.
+    """
     own = {each.service for each in work.known.values() if each.kind is not ExpectedKind.NO_SERVICE}
     keys = {(key_of(each), each.metadata.name) for each in work.before.services if key_of(each) not in own}
-    firsts = {name: name.lower().partition(".")[0] for name in wish.names}
+    spaces = {wish.namespace, *(each.metadata.namespace for each in work.before.services)}
+    firsts = {name: find_service_label(name, domain, spaces | _USUAL_NAMESPACES) for name in wish.names}
     return {name: tuple(sorted(key for key, last in keys if last == first)) for name, first in firsts.items()}
 
 
@@ -270,7 +276,7 @@ def _reading_gaps(reading: DnsReading, case: DnsCase, names: Sequence[NameQuesti
             hint = "; name an image that has dig with --image" if is_missing else ""
             yield Gap(case.subject, "the answers to its questions", fact.reason, f"{fact.detail}{hint}")
     for lookup, questions in zip(case.lookups, names, strict=True):
-        missing = len(questions.series) - len(lookup.runs)
+        missing = len(set(questions.series)) - len(lookup.runs)  # a server may be named twice
         if missing > 0 and isinstance(reading.runs.get(DNS), Known):
             detail = f"{missing} questions were not put: {_SERIES_S} s were over"
             yield Gap(case.subject, f"the answers for {lookup.name}", Reason.TIMED_OUT, detail)

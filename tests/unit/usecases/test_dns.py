@@ -66,6 +66,11 @@ def found(report: DnsReport) -> dict[str, Severity]:
     return {each.id: each.severity for each in report.findings}
 
 
+def found_any(report: DnsReport) -> set[str]:
+    """The ids of the findings, which may come once for each server."""
+    return {each.id for each in report.findings}
+
+
 def test_a_healthy_cluster_is_asked_in_both_families_by_both_protocols_and_nothing_is_found(
     fake_api: FakeApi, client: ClusterClient
 ) -> None:
@@ -273,6 +278,49 @@ def test_a_service_that_is_a_name_server_is_one_of_the_clusters(
     assert found(ask(client, source, "web", pod=dns_pod())) == {}
 
 
+def test_a_server_elsewhere_that_knows_the_clusters_names_is_not_wrong(
+    fake_api: FakeApi, client: ClusterClient
+) -> None:
+    """A cache on the node at an address of its own, and a node's resolver that forwards the zone; by IPv6 as well."""
+    fill_cluster(fake_api)
+    for address in ("fd00:53::53", "169.254.10.11"):
+        conf = RESOLV_CONF.replace(DNS4, address)
+        assert found(ask(client, from_pod(files={20: conf}), "web", pod=dns_pod())) == {}
+        on_node = from_pod(processes=processes(4026531840), files={20: conf})
+        assert found(ask(client, on_node, "web", pod=dns_pod(hostNetwork=True))) == {}
+
+
+def test_a_server_that_has_an_address_for_every_name_does_not_know_the_clusters(
+    fake_api: FakeApi, client: ClusterClient
+) -> None:
+    """Some providers answer so instead of NXDOMAIN."""
+    fill_cluster(fake_api)
+    source = from_pod(files={20: RESOLV_CONF.replace(DNS4, "192.0.2.1")}, default={"*": ["A 203.0.113.9"]})
+    source.says = {}
+    for name in ("web", "nosuch"):
+        assert "dns-wrong-nameserver" in found(ask(client, source, name, pod=dns_pod()))
+
+
+def test_a_server_elsewhere_that_was_asked_for_no_name_of_the_cluster_is_less_certain(
+    fake_api: FakeApi, client: ClusterClient
+) -> None:
+    """It may know them; the finding says that nobody asked."""
+    fill_cluster(fake_api)
+    source = from_pod(files={20: RESOLV_CONF.replace(DNS4, "192.0.2.1")})
+    report = ask(client, source, "example.com.", pod=dns_pod())
+    assert found(report)["dns-wrong-nameserver"] is Severity.HIGH
+    finding = next(each for each in report.findings if each.id == "dns-wrong-nameserver")
+    assert finding.not_judged == ("no name of the cluster that the API knows was asked for there",)
+    assert "are not found" not in finding.message
+
+
+def test_a_server_that_is_named_twice_is_asked_once(fake_api: FakeApi, client: ClusterClient) -> None:
+    """And no question is missed."""
+    fill_cluster(fake_api)
+    report = ask(client, from_pod(files={20: f"{RESOLV_CONF}\nnameserver {DNS4}"}), "web", pod=dns_pod())
+    assert (report.gaps, found(report)) == ((), {})
+
+
 def test_servers_of_both_kinds_are_found(fake_api: FakeApi, client: ClusterClient) -> None:
     """musl takes whichever answers first."""
     fill_cluster(fake_api)
@@ -319,6 +367,61 @@ def test_a_service_of_that_name_in_another_namespace_is_named(
     report = ask(client, DnsNode(says=healthy()), "api")
     assert found(report) == {"dns-nxdomain-other-namespace": Severity.MED}
     assert report.findings[0].advice == "use api.shop, if that one is meant"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [
+        ("web.demo", False),
+        ("api.demo", True),
+        ("api.demo.svc", True),
+        ("api.demo.svc.cluster.local", True),
+        ("api.com", False),
+        ("api.example.com", False),
+        ("api.demo.example.com", False),
+        ("api.cluster.local", False),
+    ],
+)
+def test_only_names_of_the_form_of_a_services_are_told_of_other_namespaces(
+    fake_api: FakeApi, client: ClusterClient, name: str, is_told: bool
+) -> None:
+    """`api.example.com` is somebody else's `api`."""
+    fill_cluster(fake_api)
+    service(fake_api, "api", ["10.96.3.3"], namespace="shop")
+    assert ("dns-nxdomain-other-namespace" in found(ask(client, DnsNode(says=healthy()), name))) is is_told
+
+
+@pytest.mark.parametrize("type_", ["AAAA", "A"])
+def test_one_family_alone_shows_what_is_not_found(
+    fake_api: FakeApi, client: ClusterClient, type_: str
+) -> None:
+    """NXDOMAIN is about the name; how getaddrinfo without a family would end is still not told."""
+    fill_cluster(fake_api)
+    service(fake_api, "api", ["10.96.3.3"], namespace="shop")
+    source = DnsNode(says=healthy())
+    told = {
+        "web.demo.svc.": {"dns-nxdomain-search-list": Severity.MED},
+        "api": {"dns-nxdomain-other-namespace": Severity.MED},
+        "nosuch": {"dns-name-not-found": Severity.INFO},
+        # Without an address of one family; the other may have one, and so may what an ExternalName stands for.
+        "kubernetes.default": {},
+        "outside": {},
+        "web": {},
+    }
+    for name, expected in told.items():
+        report = ask(client, source, name, types=(type_,))
+        assert (found(report), report.items[0].results) == (expected, ()), name
+
+
+@pytest.mark.parametrize(("says", "is_told"), [("SERVFAIL", False), ("timeout", False), ("NXDOMAIN", True)])
+def test_an_external_name_that_could_not_be_looked_up_is_not_told_as_missing(
+    fake_api: FakeApi, client: ClusterClient, says: str, is_told: bool
+) -> None:
+    """Whether its target exists is not known then."""
+    fill_cluster(fake_api)
+    name = "outside.demo.svc.cluster.local."
+    source = DnsNode(says={**healthy(), (name, "A"): says, (name, "AAAA"): says})
+    assert ("dns-service-without-address" in found_any(ask(client, source, "outside"))) is is_told
 
 
 def test_a_name_that_is_not_there_is_worth_knowing(fake_api: FakeApi, client: ClusterClient) -> None:
@@ -460,7 +563,18 @@ def test_node_local_cache_without_its_pod_is_found(fake_api: FakeApi, client: Cl
     pod["metadata"]["labels"] = {"k8s-app": "node-local-dns"}
     fake_api.store.add("pods", pod)
     source = DnsNode(says=healthy(), links=NODE_LOCAL_LINK)
-    assert found(ask(client, source)) == {"dns-node-local-down": Severity.CRIT}
+    # Nothing tells that it does not run where all is answered: its pod may have another label.
+    assert found(ask(client, source)) == {}
+    dead = DnsNode(says={}, default={DNS4: "timeout", "*": "NXDOMAIN"}, links=NODE_LOCAL_LINK)
+    assert found(ask(client, dead))["dns-node-local-down"] is Severity.CRIT
+    unasked = DnsNode(
+        says=healthy(),
+        links=NODE_LOCAL_LINK.replace(b"10.96.0.10", b"169.254.20.11"),
+        files={20: RESOLV_CONF},
+    )
+    report = ask(client, unasked)
+    assert found(report) == {"dns-node-local-down": Severity.HIGH}
+    assert report.findings[0].not_judged == ("nothing was asked at these addresses",)
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     fake_api.store.update("pods", "kube-system", "nld", ready)
     report = ask(client, source)
