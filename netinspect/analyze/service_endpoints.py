@@ -8,8 +8,10 @@ Only slices make an endpoint: that some pod bears the address by now does not.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -21,6 +23,7 @@ from netinspect.models.stale_flow import ServiceTarget, SliceVersion
 
 _PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 _FQDN = "FQDN"
+_ZEROS = re.compile(r"(?<![0-9a-fA-F:.])0+(?=[0-9])|(?<=\.)0+(?=[0-9])")
 
 
 class ServiceIndex(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,9 +96,20 @@ def _live(slice_: EndpointSlice, port: ServicePort) -> Iterator[tuple[Address, i
     ports = [each for each in slice_.ports if _is_same(each, port)]
     for endpoint in slice_.endpoints:
         if endpoint.ready or endpoint.serving:
-            for address in endpoint.addresses:
+            for address in _addresses(endpoint.addresses):
                 for each in ports:
-                    yield parse_address(address), each.port
+                    yield address, each.port
+
+
+def _addresses(texts: Iterable[str]) -> Iterator[Address]:
+    """Yield the addresses among what the API lets pass.
+
+    `010.244.2.9` is read as kube-proxy does (k8s.io/utils/net ParseIPSloppy: leading zeros of decimal numbers do not
+    count), or its flows would be taken for dead; what is no address even so is left out.
+    """
+    for text in texts:
+        with suppress(ValueError):
+            yield parse_address(_ZEROS.sub("", text) if "." in text else text)
 
 
 def _is_same(own: EndpointPort, port: ServicePort) -> bool:

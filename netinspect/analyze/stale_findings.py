@@ -15,6 +15,7 @@ TCP_ID = "conntrack-stale-tcp"
 
 _MOST_ENDPOINTS = 8
 _UNCOUNTED = "whether answers come: packets are not counted (nf_conntrack_acct=0)"
+_SET_BACK = "whether answers come: the packets' counters do not cover the time between the samples"
 
 _UDP_ADVICE = (
     "delete the entry on the node: the client's next packet then takes a live endpoint. kube-proxy deletes such UDP "
@@ -50,7 +51,7 @@ def build_finding(item: StaleFlow, target: DeadTarget) -> Finding | None:
         evidence=tuple(_evidence(item, target)),
         advice=advice if target.services else _ORPHAN_ADVICE,
         commands=(item.command,),
-        not_judged=() if item.answered is not None or item.is_gone else (_UNCOUNTED,),
+        not_judged=tuple(_not_judged(item)),
     )
 
 
@@ -58,7 +59,19 @@ def _severity(item: StaleFlow) -> Severity:
     """CRIT: the client's packets are lost. An address that somebody has may answer, though not as the Service."""
     if item.answered:
         return Severity.MED
-    return Severity.CRIT if item.is_gone or item.answered is False else Severity.HIGH
+    return Severity.CRIT if _is_lost(item) else Severity.HIGH
+
+
+def _is_lost(item: StaleFlow) -> bool:
+    """Whether nothing answers. An address outside of every pod range is but taken for a pod's, and may be alive."""
+    if item.answered is not None:
+        return not item.answered
+    return item.is_gone and item.named.backend.kind is not OwnerKind.EXTERNAL
+
+
+def _not_judged(item: StaleFlow) -> Iterator[str]:
+    if item.answered is None and not _is_lost(item):
+        yield _UNCOUNTED if item.named.flow.original.packets is None else _SET_BACK
 
 
 def _subject(item: StaleFlow) -> str:
@@ -88,7 +101,7 @@ def _why(item: StaleFlow) -> str:
 def _effect(item: StaleFlow) -> str:
     if item.answered:
         return "it is answered by what the Service does not lead to any more"
-    if item.is_gone or item.answered is False:
+    if _is_lost(item):
         return "its packets are lost"
     return "its packets do not reach the Service"
 

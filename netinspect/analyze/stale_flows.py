@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from netinspect.analyze.address_book import AddressBook, build_address_book
 from netinspect.analyze.flow_names import name_flow
 from netinspect.analyze.service_endpoints import ServiceIndex, build_service_index
-from netinspect.analyze.stale_traffic import SCTP, TCP, UDP, idle_s, is_closing, judge_traffic
-from netinspect.models.address import show_endpoint
+from netinspect.analyze.stale_traffic import SCTP, TCP, UDP, idle_s, is_closing, is_counted, judge_traffic
+from netinspect.models.address import Address, show_endpoint
 from netinspect.models.address_owner import OwnerKind
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.conntrack import Flow
@@ -127,7 +127,8 @@ def find_dead_target(flow: Flow, view: ClusterView, *, at_any_address: bool = Fa
     # Where pod ranges are not the nodes' own (spec.podCIDRs), a gone pod's address looks like a stranger's; but what a
     # selector led to was a pod.
     was_pod = kind is OwnerKind.EXTERNAL and all(service.has_selector for service in services)
-    return DeadTarget(services=services, is_gone=kind is OwnerKind.GONE or was_pod)
+    is_gone = (kind is OwnerKind.GONE or was_pod) and not _is_local(backend)
+    return DeadTarget(services=services, is_gone=is_gone)
 
 
 def judge_samples(
@@ -150,6 +151,8 @@ def judge_samples(
         target = replace(now, is_gone=then.is_gone and now.is_gone)
         obstacle = _find_obstacle(pair, then, target, (before, after))
         verdict = obstacle or judge_traffic(pair, timers, is_gone=target.is_gone)
+        if after.book.owner(pair.second.reply.src).kind is OwnerKind.EXTERNAL:
+            verdict = _doubt(pair, verdict)
         item = _describe(samples.flows.node, pair, target, after.book, verdict)
         judged.append(
             (replace(item, idle_s=idle_s(pair.second, timers), command=command_of(pair.second)), target)
@@ -186,6 +189,18 @@ def _is_candidate(flow: Flow) -> bool:
     return flow.protocol_number in _PROTOCOLS and flow.is_dnat
 
 
+def _is_local(address: Address) -> bool:
+    """Whether an address is one that no EndpointSlice may have: a node-local resolver's, a redirect's."""
+    return address.is_link_local or address.is_loopback or address.is_multicast
+
+
+def _doubt(pair: FlowPair, verdict: Verdict) -> Verdict:
+    """Take back that a stranger does not answer where no counter says so: that its address is gone is a guess."""
+    if is_counted(pair) or pair.second.unreplied:
+        return verdict
+    return replace(verdict, answered=None)
+
+
 def _services_of(flow: Flow, view: ClusterView, *, at_any_address: bool) -> tuple[ServiceTarget, ...]:
     first = flow.original
     services = view.services.at(first.dst, flow.protocol, first.dport)
@@ -207,6 +222,8 @@ def _find_obstacle(
             status=StaleStatus.NOT_JUDGED,
             reason="the Service that it was sent to was made or deleted meanwhile",
         )
+    if _is_local(pair.second.reply.src):
+        return Verdict(status=StaleStatus.NOT_JUDGED, reason="another rule than kube-proxy's translates it")
     if is_closing(pair.second):
         return None  # old or young, it ends by itself
     if any(service.is_foreign for service in target.services):
@@ -226,13 +243,15 @@ def _find_obstacle(
             reason=f"the Service has no IPv{family} endpoint at all: kube-proxy leaves such flows alone, "
             "and deleting it would not help",
         )
-    return _find_youth(pair, target.services, views[1].read_at)
+    return _find_youth(pair, target.services, views[0].read_at)
 
 
-def _find_youth(pair: FlowPair, services: Iterable[ServiceTarget], now: float) -> Verdict | None:
+def _find_youth(pair: FlowPair, services: Iterable[ServiceTarget], read_at: float) -> Verdict | None:
     changed_at = max((service.changed_at or 0.0 for service in services), default=0.0)
-    # It has been so for as long as both readings of the API said the same, whatever clocks and other changes say.
-    age_s = max(now - changed_at, pair.elapsed_s)
+    # How old the change was at the node's second sample, at the least: the first reading came before both samples, the
+    # last one only after the slowest node. And it has been so for as long as both readings said the same, whatever
+    # clocks and other changes say.
+    age_s = max(read_at - changed_at, 0.0) + pair.elapsed_s
     if age_s >= GRACE_S:
         return None
     return Verdict(

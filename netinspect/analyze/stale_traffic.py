@@ -3,7 +3,8 @@
 Packets are counted where nf_conntrack_acct was on when the flow began. Else the timer tells: each packet that the
 kernel takes for the flow's sets it anew (net/netfilter/nf_conntrack_proto_udp.c, nf_conntrack_proto_tcp.c). For TCP
 the new value is that of the state, or, while data is not acknowledged or a packet was repeated, the shorter one of
-nf_conntrack_tcp_timeout_unacknowledged or _max_retrans. Since Linux 5.10 a repeated SYN does not set it.
+nf_conntrack_tcp_timeout_unacknowledged or _max_retrans. Since Linux 5.10 a repeated SYN does not set it, so
+that a SYN without an answer is seen by its entry alone.
 
 Silence is preferred to a guess: what the timer cannot tell apart is not judged.
 """
@@ -36,7 +37,7 @@ def judge_traffic(pair: FlowPair, timers: ConntrackSysctls | None, *, is_gone: b
             status=StaleStatus.NOT_JUDGED, reason="it is offloaded: its counters and its timer lag behind"
         )
     if pair.second.protocol_number == UDP:
-        return _judge_udp(pair)
+        return _judge_udp(pair, is_gone=is_gone)
     if pair.second.protocol_number == TCP:
         return _judge_tcp(pair, timers, is_gone=is_gone)
     return Verdict(
@@ -49,12 +50,19 @@ def is_closing(flow: Flow) -> bool:
     return flow.protocol_number == TCP and flow.state in _CLOSING
 
 
+def is_counted(pair: FlowPair) -> bool:
+    """Whether counters tell what came between the samples."""
+    return _growth(pair) is not None
+
+
 def idle_s(flow: Flow, timers: ConntrackSysctls | None) -> int | None:
     """Return the seconds since a flow's last packet, by its timer; None where the timer does not tell.
 
     A flow whose timeout was set by a policy of its own (nft `ct timeout`) is measured by the common one all the same.
     """
     base = _base_s(flow, timers)
+    if _is_unanswered_syn(flow):
+        return None  # it runs from the first SYN on, however often that is repeated
     if base is None or flow.timeout_s is None or flow.timeout_s > base or flow.offload:
         return None
     short = _short_s(timers)
@@ -83,16 +91,21 @@ def _slack_s(pair: FlowPair) -> float:
     return max(_LEAST_SLACK_S, _SLACK_SHARE * pair.elapsed_s)
 
 
-def _judge_udp(pair: FlowPair) -> Verdict:
+def _judge_udp(pair: FlowPair, *, is_gone: bool) -> Verdict:
     grown = _growth(pair)
     if grown is not None:
         sent, back = grown
         status = StaleStatus.SENDS if sent > 0 else StaleStatus.QUIET
         return Verdict(status=status, reason=_counted(pair, sent, back), answered=back > 0)
-    if is_refreshed(pair):
-        answered = False if pair.second.unreplied else None
-        return Verdict(status=StaleStatus.SENDS, reason=_refreshed(pair), answered=answered)
-    return Verdict(status=StaleStatus.QUIET, reason=_not_refreshed(pair))
+    if not is_refreshed(pair):
+        return Verdict(status=StaleStatus.QUIET, reason=_not_refreshed(pair))
+    if not is_gone and not pair.second.unreplied:
+        return Verdict(
+            status=StaleStatus.NOT_JUDGED,
+            reason=f"the timer does not tell which side sent ({_why_uncounted(pair)})",
+        )
+    answered = False if pair.second.unreplied else None
+    return Verdict(status=StaleStatus.SENDS, reason=_refreshed(pair), answered=answered)
 
 
 def _judge_tcp(pair: FlowPair, timers: ConntrackSysctls | None, *, is_gone: bool) -> Verdict:
@@ -104,6 +117,9 @@ def _judge_tcp(pair: FlowPair, timers: ConntrackSysctls | None, *, is_gone: bool
     grown = _growth(pair)
     if grown is not None:
         return _judge_counted_tcp(pair, *grown, is_gone=is_gone)
+    if _is_unanswered_syn(pair.first) and _is_unanswered_syn(pair.second) and not is_refreshed(pair):
+        # The client may have given it up: every rollout leaves some that were sent a moment before.
+        return Verdict(status=StaleStatus.NOT_JUDGED, reason=_unanswered_syn(pair, timers))
     if not is_refreshed(pair) and not is_shortened(pair):
         return Verdict(status=StaleStatus.QUIET, reason=_not_refreshed(pair))
     if pair.first.unreplied and pair.second.unreplied:
@@ -115,7 +131,7 @@ def _judge_tcp(pair: FlowPair, timers: ConntrackSysctls | None, *, is_gone: bool
             f"(up to {_short_s(timers)} s, not {_base_s(pair.second, timers)} s)"
         )
         return Verdict(status=StaleStatus.SENDS, reason=reason, answered=False)
-    reason = f"{_refreshed(pair)}, but whether answers are missing is not told without nf_conntrack_acct=1"
+    reason = f"{_refreshed(pair)}, but whether answers are missing is not told ({_why_uncounted(pair)})"
     return Verdict(status=StaleStatus.NOT_JUDGED, reason=reason)
 
 
@@ -130,13 +146,34 @@ def _judge_counted_tcp(pair: FlowPair, sent: int, back: int, *, is_gone: bool) -
 
 
 def _growth(pair: FlowPair) -> tuple[int, int] | None:
-    """Return by how many packets each direction grew; None where packets are not counted."""
+    """Return by how many packets each direction grew; None where packets are not counted, or were set to 0."""
     first, second = pair.first, pair.second
     sent = first.original.packets, second.original.packets
     back = first.reply.packets, second.reply.packets
     if sent[0] is None or sent[1] is None or back[0] is None or back[1] is None:
         return None
+    if sent[1] < sent[0] or back[1] < back[0]:
+        return None  # `conntrack -z` came between
     return sent[1] - sent[0], back[1] - back[0]
+
+
+def _why_uncounted(pair: FlowPair) -> str:
+    if pair.second.original.packets is None:
+        return "nf_conntrack_acct is 0"
+    return "the counters were set back, or began, between the samples"
+
+
+def _is_unanswered_syn(flow: Flow) -> bool:
+    return flow.protocol_number == TCP and flow.state == "SYN_SENT" and flow.unreplied
+
+
+def _unanswered_syn(pair: FlowPair, timers: ConntrackSysctls | None) -> str:
+    base = _base_s(pair.second, timers)
+    age = f" less than {base} s old" if base is not None else ""
+    return (
+        f"a SYN{age} got no answer; whether it is still repeated is not told ({_why_uncounted(pair)}, and a repeated "
+        "SYN does not set the timer)"
+    )
 
 
 def _is_unacknowledged(flow: Flow, timers: ConntrackSysctls | None) -> bool:

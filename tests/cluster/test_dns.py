@@ -170,7 +170,7 @@ def test_what_is_not_found_is_told_why(cluster: Cluster) -> None:
     assert "dns-nxdomain-search-list" in ids(ask_from(cluster, pod, f"dual.{cluster.namespace}."))
     assert "dns-service-without-address" in ids(ask_from(cluster, pod, "empty"))
     nothing = ask_from(cluster, pod, "no-such-name-anywhere")
-    assert ids(nothing) == []
+    assert ids(nothing) == ["dns-name-not-found"]
     assert {each["result"]["end"] for each in nothing["items"][0]["results"]} == {"not-found"}
 
 

@@ -46,7 +46,8 @@ while True:
     data, sender = datagrams.recvfrom(9)
     datagrams.sendto(data, sender)
 """
-# Datagrams each half second, a connection that is told to send on and on, and one that says no more.
+# Datagrams each half second, a connection that is told to send on and on, one that says no more, and one that never
+# comes about.
 _CLIENT = """
 import socket, sys, time
 to = sys.argv[1]
@@ -57,6 +58,9 @@ talks, quiet = (socket.create_connection((to, port), 5) for port in (8002, 8003)
 for each in (talks, quiet):
     each.sendall(b"x")
     each.recv(1)
+syn = socket.socket(family, socket.SOCK_STREAM)
+syn.setblocking(False)
+syn.connect_ex((to, 8004))
 for _ in range(6):
     udp.send(b"x")
     udp.recv(9)
@@ -94,6 +98,7 @@ def node(world: World, request: pytest.FixtureRequest) -> Iterator[tuple[Netns, 
     for protocol in ("udp", "tcp"):
         rule = ("-p", protocol, "-d", front, "-j", "DNAT", "--to-destination", backend)
         node.enter(iptables, "-t", "nat", "-A", "PREROUTING", *rule)
+    server.enter(iptables, "-A", "INPUT", "-p", "tcp", "--dport", "8004", "-j", "DROP")
     with running(server, _SERVER), running(client, _CLIENT, front) as speaker:
         server.ip("link set eth0 down")
         assert speaker.stdin is not None
@@ -138,7 +143,7 @@ def test_what_sends_to_nobody_is_told_from_what_is_quiet(
     first = flows(router, family)
     time.sleep(BETWEEN_S)
     second = flows(router, family)
-    assert set(first) == set(second) == {8001, 8002, 8003}
+    assert set(first) == set(second) == {8001, 8002, 8003, 8004}
     timers = parse_sysctls(router.enter(*LIMITS.argv))
     told = {
         port: judge(FlowPair(first=first[port], second=second[port], elapsed_s=BETWEEN_S), timers)
@@ -150,6 +155,9 @@ def test_what_sends_to_nobody_is_told_from_what_is_quiet(
     assert told[8002].answered is False
     assert told[8001].answered is (False if acct else None)
     assert (second[8001].original.packets is not None) is acct
+    if not acct:  # counted, it sends until the router says that there is no way
+        assert told[8004].status is StaleStatus.NOT_JUDGED, lines
+    assert idle_s(second[8004], timers) is None
     idle = idle_s(second[8003], timers)
     assert idle is not None
     assert BETWEEN_S <= idle < 60

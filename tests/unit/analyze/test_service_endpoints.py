@@ -181,3 +181,19 @@ def test_another_proxys_services_and_those_without_selector_are_marked() -> None
     (target,) = at("fd00:96::a", services=(service(),), slices=SLICES)
     assert not target.is_foreign
     assert target.has_selector
+
+
+@pytest.mark.parametrize("text", ["010.244.2.9", "10.244.002.009"])
+def test_an_address_with_leading_zeros_is_read_as_kube_proxy_does(text: str) -> None:
+    """Older API servers let it pass; the endpoint is alive."""
+    (target,) = at("fd00:96::a", services=(service(),), slices=(slice_(text), SLICES[1]))
+    assert is_live(target, "10.244.2.9")
+    assert is_live(target, "fd00:244:2::9")
+
+
+@pytest.mark.parametrize("text", ["", "None", "10.244.2", "10.244.2.900", "fd00::g"])
+def test_what_is_no_address_in_a_slice_is_left_out(text: str) -> None:
+    """Its neighbours stay."""
+    (target,) = at("fd00:96::a", services=(service(),), slices=(slice_(text, "10.244.2.0"), SLICES[1]))
+    live = sorted(str(each) for each, _ in target.live)
+    assert live == ["10.244.2.0", "fd00:244:2::9"]

@@ -78,7 +78,6 @@ def test_tcp_that_sends_without_an_answer_is_another_finding(dead: str) -> None:
 @pytest.mark.parametrize(
     ("second", "severity", "words", "not_judged"),
     [
-        ({"timeout": 119}, Severity.HIGH, "its packets do not reach the Service", 1),
         ({"timeout": 119, "packets": (9, 5)}, Severity.CRIT, "its packets are lost", 0),
         ({"timeout": 119, "packets": (9, 9)}, Severity.MED, "it is answered by what the Service does not", 0),
     ],
@@ -86,7 +85,7 @@ def test_tcp_that_sends_without_an_answer_is_another_finding(dead: str) -> None:
 def test_an_address_that_somebody_has_may_answer(
     second: dict[str, Any], severity: Severity, words: str, not_judged: int
 ) -> None:
-    """How bad it is depends on that; where it cannot be told, that is said."""
+    """How bad it is depends on that."""
     now = view(pods=(CLIENT, HEIR, pod("db-0", V6)))
     first = {"packets": (5, 5)} if "packets" in second else {}
     (finding,) = findings(first, second, now, backend=V6)
@@ -94,6 +93,40 @@ def test_an_address_that_somebody_has_may_answer(
     assert "which is pod shop/db-0 and no endpoint of it any more" in finding.message
     assert words in finding.message
     assert len(finding.not_judged) == not_judged
+
+
+@pytest.mark.parametrize("stranger", ["2001:db8:5::5", "203.0.113.5"])
+@pytest.mark.parametrize(
+    ("first", "second", "severity", "words", "not_judged"),
+    [
+        ({}, {}, Severity.HIGH, "its packets do not reach the Service", "nf_conntrack_acct=0"),
+        (
+            {"timeout": 299, **RUNNING},
+            {"timeout": 298, **RUNNING},
+            Severity.HIGH,
+            "its packets do not reach the Service",
+            "nf_conntrack_acct=0",
+        ),
+        ({"packets": (9, 9)}, {"packets": (1, 1)}, Severity.HIGH, "do not reach the Service", "do not cover"),
+        ({"packets": (5, 5)}, {"packets": (9, 5)}, Severity.CRIT, "its packets are lost", ""),
+        ({"flags": "", "unreplied": "[UNREPLIED]"}, None, Severity.CRIT, "its packets are lost", ""),
+    ],
+)
+def test_a_strangers_address_may_be_alive_where_it_answered_once(
+    stranger: str,
+    first: dict[str, Any],
+    second: dict[str, Any] | None,
+    severity: Severity,
+    words: str,
+    not_judged: str,
+) -> None:
+    """Outside of every pod range, that it was a pod's is a guess: packets are lost only if something shows it."""
+    (finding,) = findings(first, second, backend=stranger)
+    assert finding.severity is severity
+    assert words in finding.message
+    assert ("lost" in finding.message) is (severity is Severity.CRIT)
+    assert not_judged in " ".join(finding.not_judged)
+    assert bool(finding.not_judged) is bool(not_judged)
 
 
 def test_without_a_service_the_advice_is_another() -> None:

@@ -76,6 +76,51 @@ def test_udp_is_counted_where_packets_are(
 
 
 @pytest.mark.parametrize("backend", [V6, V4])
+def test_a_udp_timer_does_not_tell_which_side_sent(backend: str) -> None:
+    """Somebody has the address and has answered before: what set the timer anew may have been his packet."""
+    told = verdict({}, {}, backend=backend, is_gone=False)
+    assert (told.status, told.answered) == (StaleStatus.NOT_JUDGED, None)
+    assert told.reason == "the timer does not tell which side sent (nf_conntrack_acct is 0)"
+    never = verdict({}, {}, backend=backend, is_gone=False, timeout=29, flags="", unreplied="[UNREPLIED]")
+    assert (never.status, never.answered) == (StaleStatus.SENDS, False)
+    assert verdict({}, {"timeout": 109}, backend=backend, is_gone=False).status is StaleStatus.QUIET
+
+
+@pytest.mark.parametrize("backend", [V6, V4])
+@pytest.mark.parametrize("second", [(4, 0), (600, 90), (4, 200)])
+def test_counters_that_were_set_back_tell_nothing(backend: str, second: tuple[int, int]) -> None:
+    """`conntrack -z` between the samples: the timer is what is left, and it says that something came."""
+    both: dict[str, Any] = {"backend": backend}
+    told = verdict({"packets": (500, 100)}, {"packets": second}, **both)
+    assert (told.status, told.answered) == (StaleStatus.SENDS, None)
+    assert "timer" in told.reason
+    told = verdict({"packets": (500, 100)}, {"packets": second}, is_gone=False, **both)
+    assert told.status is StaleStatus.NOT_JUDGED
+    assert "set back" in told.reason
+    still = verdict({"packets": (500, 100)}, {"packets": second, "timeout": 109}, **both)
+    assert still.status is StaleStatus.QUIET
+    assert "-" not in still.reason
+
+
+@pytest.mark.parametrize("backend", [V6, V4])
+def test_a_syn_without_an_answer_is_no_silence(backend: str) -> None:
+    """Its timer runs down though it may be repeated: not judged; counted, each one shows."""
+    syn: dict[str, Any] = {"words": "SYN_SENT", "flags": "", "unreplied": "[UNREPLIED]"}
+    first, second = {"timeout": 110, **syn}, {"timeout": 100, **syn}
+    for is_gone in (True, False):
+        told = verdict(first, second, backend=backend, protocol="tcp", is_gone=is_gone)
+        assert told.status is StaleStatus.NOT_JUDGED
+        assert "a SYN less than 120 s old got no answer" in told.reason
+    untold = verdict(first, second, backend=backend, protocol="tcp", timers=None)
+    assert "a SYN got no answer" in untold.reason
+    counted = [{"packets": (each, 0), **syn} for each in (3, 4)]
+    told = verdict(*counted, backend=backend, protocol="tcp", is_gone=False)
+    assert (told.status, told.answered) == (StaleStatus.SENDS, False)
+    begun = {"timeout": 86390, "words": "ESTABLISHED"}
+    assert verdict(first, begun, backend=backend, protocol="tcp").status is StaleStatus.NOT_JUDGED
+
+
+@pytest.mark.parametrize("backend", [V6, V4])
 def test_tcp_that_is_counted_and_not_answered_sends(backend: str) -> None:
     """Retransmissions: the original direction grows, the other does not."""
     told = verdict(
@@ -149,7 +194,7 @@ def test_tcp_that_was_closed_is_no_more_than_that(state: str) -> None:
         (299, 298, {"unreplied": "[UNREPLIED]", "is_gone": False}, StaleStatus.SENDS),
         # A repeated SYN set the timer anew before Linux 5.10; since then it runs down.
         (110, 117, {"words": "SYN_SENT", "unreplied": "[UNREPLIED]"}, StaleStatus.SENDS),
-        (110, 100, {"words": "SYN_SENT", "unreplied": "[UNREPLIED]"}, StaleStatus.QUIET),
+        (110, 100, {"words": "SYN_SENT", "unreplied": "[UNREPLIED]"}, StaleStatus.NOT_JUDGED),
     ],
 )
 @pytest.mark.parametrize("backend", [V6, V4])
@@ -191,6 +236,8 @@ def test_sctp_is_not_judged() -> None:
         ({"timeout": 299, "protocol": "tcp", "words": "ESTABLISHED"}, None),
         ({"timeout": 301, "protocol": "tcp", "words": "CLOSE_WAIT"}, 3299),
         ({"timeout": 100, "protocol": "tcp", "words": "SYN_SENT"}, 20),
+        # Repeated SYNs do not show.
+        ({"timeout": 100, "protocol": "tcp", "words": "SYN_SENT", "unreplied": "[UNREPLIED]"}, None),
         ({"timeout": 200, "protocol": "sctp", "words": "ESTABLISHED"}, 10),
         # A state whose timeout is not known.
         ({"timeout": 10, "protocol": "sctp", "words": "SHUTDOWN_SENT"}, None),

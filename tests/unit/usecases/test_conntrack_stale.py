@@ -114,8 +114,9 @@ def test_flows_to_gone_pods_are_found_in_both_families() -> None:
 def test_the_worst_is_first() -> None:
     """A pod that has the address may answer."""
     both = state(pods=(CLIENT, HEIR, pod("db-0", V4)))
-    report = reported(before=both, after=both)
-    assert [each.severity for each in report.findings] == [Severity.CRIT, Severity.HIGH]
+    first, second = ((flow(V6, id_=1), flow(V4, id_=2, packets=(each, each))) for each in (5, 9))
+    report = reported(node_results(first, second), before=both, after=both)
+    assert [each.severity for each in report.findings] == [Severity.CRIT, Severity.MED]
     assert V6 in report.findings[0].message
 
 
