@@ -206,7 +206,8 @@ class FlowNames:
         spelled: by address, its canonical spelling.
         whose: by address, the number of its pod, or NO_POD for what is a node's or a Service's, or the address in its
             canonical spelling where the book does not know it.
-        service_at: by address, protocol and port, the Service that takes packets there.
+        service_at: by address, protocol and port, the Service that takes packets there: not at a port that is none of
+            its ports, and not without a port.
     """
 
     def __init__(self, book: AddressBook) -> None:
@@ -233,9 +234,13 @@ class FlowNames:
         address, protocol, port = place
         if isinstance(self.whose[address], bytes):
             return None
-        owner = self._book.destination(
-            parse_address(address.decode()), protocol.decode(), int(port) if port else None
-        )
+        if not port:
+            return None
+        asked = parse_address(address.decode()), protocol.decode(), int(port)
+        # The book names a Service for its bare address, too; but there it takes no packets.
+        if asked not in self._book.ports and self._book.owner(asked[0]).kind is OwnerKind.SERVICE:
+            return None
+        owner = self._book.destination(*asked)
         return (owner.namespace, owner.name) if owner.kind is OwnerKind.SERVICE else None
 
 

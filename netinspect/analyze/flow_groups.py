@@ -31,6 +31,9 @@ _Key: TypeAlias = Any
 """What names a group of its kind: an `ObjectName`, an address, protocol and state, or family and protocol."""
 
 
+_NAMED = frozenset((OwnerKind.POD, OwnerKind.SERVICE, OwnerKind.NODE))
+
+
 class _Groups(NamedTuple):
     """All groups of one kind in one listing.
 
@@ -55,13 +58,16 @@ class _Scale(NamedTuple):
     seconds: float | None
 
 
-def list_groups(counts: NodeCounts, book: AddressBook, options: TopOptions) -> NodeFlowCounts:
+def list_groups(
+    counts: NodeCounts, book: AddressBook, options: TopOptions, later: AddressBook | None = None
+) -> NodeFlowCounts:
     """List the groups of a node's last listing, and how they grew since the first.
 
     Args:
         counts: what was counted.
         book: names the peers: what turns out to be somebody's address is no peer.
         options: which groups.
+        later: what the API said after the table was read: a peer that it knows is shown with that name.
     """
     last = counts.samples[-1]
     first = _earlier(counts.samples)
@@ -74,6 +80,7 @@ def list_groups(counts: NodeCounts, book: AddressBook, options: TopOptions) -> N
     entries = sum(tally.counted for tally in last.tallies)
     before = sum(tally.counted for tally in first.tallies) if first else None
     lists = [_list_kind(by, last, first, scale, book, options) for by in options.by]
+    groups = (group for each, _ in lists for group in each)
     return NodeFlowCounts(
         node=counts.node,
         entries=entries,
@@ -81,7 +88,7 @@ def list_groups(counts: NodeCounts, book: AddressBook, options: TopOptions) -> N
         max=scale.max,
         seconds=None if scale.seconds is None else round(scale.seconds, 2),
         change=None if before is None else entries - before,
-        groups=tuple(group for groups, _ in lists for group in groups),
+        groups=tuple(groups if later is None else (_name_later(group, later) for group in groups)),
         listed=tuple(shown for _, shown in lists),
     )
 
@@ -203,6 +210,14 @@ def _describe(by: GroupBy, key: _Key, tallies: Iterable[FlowTally], book: Addres
         return FlowGroup(by=by, name=name, entries=0, protocol=protocol, state=state, unreplied=unreplied)
     family, protocol = key
     return FlowGroup(by=by, name=f"ipv{family} {protocol}", entries=0, family=family, protocol=protocol)
+
+
+def _name_later(group: FlowGroup, later: AddressBook) -> FlowGroup:
+    """Name a peer for whom the API knows by now: it may have come while the table was read."""
+    if group.address is None:
+        return group
+    owner = later.owner(group.address)
+    return msgspec.structs.replace(group, owner=owner) if owner.kind in _NAMED else group
 
 
 def _describe_pod(pod: ObjectName, tallies: Iterable[FlowTally]) -> FlowGroup:

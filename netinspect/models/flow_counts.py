@@ -21,8 +21,9 @@ ObjectName: TypeAlias = tuple[str, str]
 class GroupBy(StrEnum):
     """What entries are counted by.
 
-    POD: the pods that one of the entry's four addresses belongs to. SERVICE: that of the original destination. PEER:
-    the addresses in it that the API does not know. STATE: protocol and state. PROTOCOL: family and protocol.
+    POD: the pods that one of the entry's four addresses belongs to. SERVICE: that of the original destination, by
+    address, protocol and port. PEER: the addresses in it that the API did not know when the counting began. STATE:
+    protocol and state. PROTOCOL: family and protocol.
     """
 
     POD = "pod"
@@ -86,8 +87,10 @@ class FlowTally(msgspec.Struct, frozen=True, kw_only=True):
         entries: entries in the listing.
         counted: those that were meant; all the rest counts these.
         pods: by name, exact.
-        services: by name, exact: the Services whose address and port, or node port, is the original destination.
-        peers: by canonical text of the address: addresses that no pod, node or Service has.
+        services: by name, exact: the Services whose address, protocol and port, or node port, is the original
+            destination. An entry to a Service's address at none of its ports (ICMP has none) counts for no Service; nor
+            is that address a peer.
+        peers: by canonical text of the address: addresses that no pod, node or Service had when the counting began.
         kinds: by what they are.
         waiting: TCP connections whose first packet was not answered (SYN_SENT and UNREPLIED).
         established: TCP connections that are or were established, to places that `waiting` has.
@@ -166,7 +169,7 @@ class FlowGroup(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
         change: by how much `entries` grew between two listings.
         change_error: by how much the change may be wrong, up or down; left out where it is exact.
         per_second: the change, by the seconds between the listings.
-        owner: the pod or Service; of a peer, what is known of it.
+        owner: the pod or Service; of a peer, what is known of it after the table was read.
         address: the peer's address.
         family: 4 or 6, where entries are counted by protocol.
         protocol: where entries are counted by protocol or state.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from netinspect.analyze.address_book import build_address_book
 from netinspect.analyze.flow_counts import FlowNames
@@ -10,11 +10,13 @@ from netinspect.analyze.flow_filter import narrowing_addresses
 from netinspect.analyze.flow_groups import list_groups
 from netinspect.analyze.unreplied_syn import find_unreplied_syn, list_undecided
 from netinspect.collect.flow_counts import collect_flow_counts
+from netinspect.models.address_owner import OwnerKind
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Gap, Known, Reason
 from netinspect.models.finding import sort_findings
 from netinspect.models.flow_counts import (
     FlowSample,
+    GroupBy,
     NodeCounts,
     NodeFlowCounts,
     TopOptions,
@@ -76,22 +78,26 @@ def report_top(
     options: TopOptions,
     gaps: tuple[Gap, ...] = (),
     notes: tuple[str, ...] = (),
+    *,
+    later: ClusterState | None = None,
 ) -> JudgedReport[NodeFlowCounts]:
     """Say whose the entries are, node by node, and which connections get no answer.
 
     Args:
         counts: by node, what was counted.
-        state: what the API says.
+        state: what the API said before the nodes were asked, as `count_flows` had it.
         targets: what was asked for.
         wanted: what the flags choose.
         options: which groups are listed.
         gaps: of nodes that could not be asked.
         notes: on how the nodes were read.
+        later: what the API said after the nodes had answered: names peers that came meanwhile.
     """
     links = {node: each.links.value for node, each in counts.items() if isinstance(each.links, Known)}
     book = build_address_book(state, links)
     read = {node: each for node, each in counts.items() if each.samples[-1].tallies}
-    items = tuple(list_groups(each, book, options) for each in read.values())
+    book_later = None if later is None else build_address_book(later, links)
+    items = tuple(list_groups(each, book, options, book_later) for each in read.values())
     judged = read if _is_judgeable(wanted) else {}
     clients = {(pod.metadata.namespace, pod.metadata.name) for pod in targets.pods} or None
     findings = (
@@ -110,12 +116,18 @@ def report_top(
         findings=sort_findings(findings),
         notes=(
             *(note for item in items for note in _notes(item)),
+            *_new_pod_notes(items),
             *(() if _is_judgeable(wanted) else (_NOT_JUDGED,)),
             *((_POD_TABLE,) if targets.pods else ()),
             *targets.notes,
             *notes,
         ),
-        gaps=(*gaps, *gaps_of(state), *(gap for each in counts.values() for gap in _gaps(each)), *undecided),
+        gaps=(
+            *gaps,
+            *dict.fromkeys((*gaps_of(state), *(gaps_of(later) if later else ()))),
+            *(gap for each in counts.values() for gap in _gaps(each)),
+            *undecided,
+        ),
     )
 
 
@@ -135,6 +147,20 @@ def _notes(item: NodeFlowCounts) -> Iterator[str]:
             )
         elif listed.shown < listed.kept:
             yield f"node {item.node}: {listed.shown} of {listed.kept} groups by {listed.by.value} are listed"
+
+
+def _new_pod_notes(items: Iterable[NodeFlowCounts]) -> Iterator[str]:
+    """Say which of the peers that are listed turned out to be pods."""
+    groups = (group for item in items for group in item.groups if group.by is GroupBy.PEER)
+    pods = {
+        group.address: f"{group.owner.namespace}/{group.owner.name}"
+        for group in groups
+        if group.owner is not None and group.owner.kind is OwnerKind.POD
+    }
+    if pods:
+        words = "1 peer is a pod that was" if len(pods) == 1 else f"{len(pods)} peers are pods that were"
+        names = ", ".join(sorted(set(pods.values())))
+        yield f"{words} created or got an address while the table was read, and not counted by pod: {names}"
 
 
 def _gaps(counts: NodeCounts) -> Iterator[Gap]:

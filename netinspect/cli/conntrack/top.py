@@ -52,9 +52,10 @@ def top(
     """Count the entries of nodes' tables: by pod, Service, external peer, state and protocol.
 
     An entry counts once for each pod that one of its four addresses belongs to, as client or as backend; for the
-    Service that its original destination is; for each address in it that the API does not know (a peer). Memory
-    stays the same however long the table is: of more peers than can be kept, those with the most entries are, and a
-    count that is not exact is shown with its bounds, as LEAST-MOST.
+    Service that its original destination is, by address, protocol and port (a Service's address at none of its ports
+    counts for none); for each address in it that the API does not know (a peer). Memory stays the same however long
+    the table is: of more peers than can be kept, those with the most entries are, and a count that is not exact is
+    shown with its bounds, as LEAST-MOST.
 
     Finds, beside that, pods whose connections to some place get no answer: 20 or more SYN_SENT [UNREPLIED] to one
     address and port, less than a tenth established.
@@ -142,7 +143,8 @@ def _read(
         privilege=Privilege.NETADMIN,
         default_timeout_s=DEFAULT_TIMEOUT_S + between_s,
     )
-    return report_top(counts, state, targets, wanted, options, gaps, notes)
+    later = read_cluster_state(client, slices=False)
+    return report_top(counts, state, targets, wanted, options, gaps, notes, later=later)
 
 
 def _finish(

@@ -121,11 +121,21 @@ def bridge(address: str) -> Link:
 
 def test_a_service_is_that_of_the_original_destination_by_protocol() -> None:
     """Not that of a backend that speaks as such; and not of another protocol's port."""
-    udp = UNREPLIED_V6.replace("fd00:96::20 sport=50061 dport=80", "fd00:96::20 sport=50061 dport=81")
-    assert count(UNREPLIED_V6, udp).services == {
-        WEB: 2
-    }  # a Service's address at a port it does not have is its own
+    assert count(UNREPLIED_V6).services == {WEB: 1}
     assert count(PING_V6, line("fd00:244:2::7", "fd00:99::12", "fd00:96::20")).services == {}
+
+
+def test_a_services_address_at_none_of_its_ports_counts_for_no_service() -> None:
+    """Another port, another protocol, ICMP; in both families. The address is no peer either."""
+    others = (
+        line("fd00:244:1::3", "fd00:96::20", dport=9999),
+        line("10.244.1.3", "10.96.0.20", dport=9999),
+        TCP_V6.replace("tcp      6", "sctp     132"),
+        PING_V6.replace("fd00:244:2::7", "fd00:96::20"),
+    )
+    tally = count(*others)
+    assert (tally.counted, tally.services, peers_of(tally)) == (4, {}, {})
+    assert count(*others, TCP_V6, TCP_V4).services == {WEB: 2}
 
 
 def test_peers_are_addresses_that_the_api_does_not_know() -> None:
@@ -230,8 +240,11 @@ def by_hand(flows: Iterable[Flow]) -> tuple[dict[object, RoleCount], dict[object
         clients.update(asks)
         backends.update(asked)
         every.update(asks | asked)
-        owner = BOOK.destination(first.dst, flow.protocol, first.dport)
-        if owner.kind is OwnerKind.SERVICE:
+        assert first.dport is not None
+        owner = BOOK.ports.get((first.dst, flow.protocol, first.dport))
+        if owner is None and (first.dst in BOOK.nodes or first.dst.is_loopback):
+            owner = BOOK.node_ports.get((flow.protocol, first.dport))
+        if owner is not None:
             services[owner.namespace, owner.name] += 1
         strangers = (OwnerKind.EXTERNAL, OwnerKind.GONE)
         peers.update(

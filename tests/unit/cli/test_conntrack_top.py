@@ -20,7 +20,7 @@ from netinspect.models.report import JudgedReport
 from tests.fake.api import FakeApi
 from tests.fake.conntrack import need_conntrack
 from tests.fake.programs import STDERR, STDOUT, ExecCall
-from tests.unit.flow_world import PODS, STATE, TCP_V4, TCP_V6, UNREPLIED_V6
+from tests.unit.flow_world import PODS, STATE, TCP_V4, TCP_V6, UNREPLIED_V6, pod
 
 # The second time that a family is listed, it prints the file that ends in .again, where there is one.
 _TOOL = """#!/bin/sh
@@ -143,9 +143,24 @@ def test_growth_between_two_listings_of_one_trip(world: World) -> None:
 def test_filters_and_pods_choose_what_counts(world: World) -> None:
     """Shares stay those of the table, of which only the pod's lines travelled."""
     assert list(world.groups("--node", "node-a", "--proto", "udp", by="state")) == ["udp [UNREPLIED]"]
-    pod = world.groups("web-2", "-n", "demo", by="pod")
-    assert {name: group["entries"] for name, group in pod.items()} == {"demo/tools": 2, "demo/web-2": 2}
-    assert pod["demo/web-2"]["percentOfTable"] == 66.67
+    pods = world.groups("web-2", "-n", "demo", by="pod")
+    assert {name: group["entries"] for name, group in pods.items()} == {"demo/tools": 2, "demo/web-2": 2}
+    assert pods["demo/web-2"]["percentOfTable"] == 66.67
+
+
+def test_a_pod_that_comes_while_the_table_is_read_is_named_among_the_peers(world: World) -> None:
+    """The API is read again after the node answered."""
+    world.table(TCP_V6.replace("fd00:244:2::7", "fd00:244:2::99"))
+
+    def create_and_list(call: ExecCall) -> None:
+        world.api.store.add("pods", to_builtins(pod("new", "fd00:244:2::99", node="node-b")))
+        world.exec(call)
+
+    world.api.program = create_and_list
+    done = world.run("--node", "node-a", "--by", "peer")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"node-a +peer +fd00:244:2::99 +1 +.* pod demo/new$", done.stdout, re.MULTILINE)
+    assert "1 peer is a pod that was created" in done.stderr
 
 
 def test_connections_without_an_answer_end_it_with_3_if_that_is_wanted(world: World) -> None:

@@ -61,9 +61,13 @@ def test_growth_has_columns_where_there_were_two_listings() -> None:
 
 def test_a_peer_says_what_is_known_of_it() -> None:
     """An address of a pod range that no pod has is no stranger's."""
-    _, _, gone, many = table(peer("fd00:244:2::99", GONE), peer("ff02::1", MULTICAST))
+    new = AddressOwner(kind=OwnerKind.POD, namespace="demo", name="new")
+    _, _, gone, many, came = table(
+        peer("fd00:244:2::99", GONE), peer("ff02::1", MULTICAST), peer("fd00:244:2::98", new)
+    )
     assert gone[-1] == "no pod known (in the pod range of node-b)"
     assert many[-1] == "multicast"
+    assert came[-1] == "pod demo/new"
 
 
 def test_what_is_not_known_is_no_number() -> None:

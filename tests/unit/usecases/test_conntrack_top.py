@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from netinspect.analyze.flow_counts import KEPT
+from netinspect.models.address_owner import show_owner
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.fact import Gap, Known, Reason
@@ -28,6 +29,7 @@ from tests.unit.flow_world import (
     TCP_V4,
     TCP_V6,
     UNREPLIED_V6,
+    pod,
 )
 from tests.unit.usecases.fake_node import LO, FakeNode, answer, result
 
@@ -249,7 +251,7 @@ def test_of_pods_that_are_named_only_their_own_connections_are_judged() -> None:
     """Those of others came only as far as they have to do with the pod."""
     lines = [syn("fd00:244:1::3", "fd00:244:1::5", number) for number in range(30)]
     for name, found in (("web-1", 0), ("tools", 1)):
-        pods = tuple(pod for pod in PODS if pod.metadata.name == name)
+        pods = tuple(each for each in PODS if each.metadata.name == name)
         targets = NodeTargets(nodes=("node-a",), pods=pods)
         wanted = FlowFilter(addresses=frozenset(targets.addresses_on("node-a")))
         assert len(report(node(*listing(lines)), wanted, targets=targets).findings) == found
@@ -292,6 +294,48 @@ def test_an_address_of_another_nodes_link_is_no_peer() -> None:
     options = TopOptions(by=(GroupBy.PEER,))
     made = report_top(counts, STATE, NodeTargets(nodes=tuple(given)), FlowFilter(), options)
     assert [[group.name for group in item.groups] for item in made.items] == [[], ["2001:db8::1"]]
+
+
+def test_a_peer_that_became_a_pod_while_the_table_was_read_has_its_name() -> None:
+    """It stays a peer; what the later word does not know keeps its name, also where that could not be read."""
+    lines = [
+        syn("fd00:244:1::3", "fd00:244:2::99", 1, "CLOSE"),
+        syn("fd00:244:1::3", "2001:db8::1", 2, "CLOSE"),
+        syn("10.244.1.50", "10.244.1.3", 3, "CLOSE"),
+    ]
+    counts = {"node-a": count_flows(FakeNode(node(*listing(lines))), FlowFilter(), STATE)}
+    asked = NodeTargets(nodes=("node-a",)), FlowFilter(), TopOptions(by=(GroupBy.POD, GroupBy.PEER))
+    later = replace(STATE, pods=Known((*PODS, pod("new", "fd00:244:2::99"), pod("idle", "fd00:244:2::98"))))
+    made = report_top(counts, STATE, *asked, later=later)
+    assert {group.name: show_owner(group.owner) for group in groups(made, GroupBy.PEER) if group.owner} == {
+        "10.244.1.50": "no pod known (in the pod range of node-a)",
+        "2001:db8::1": "external",
+        "fd00:244:2::99": "pod demo/new",
+    }
+    assert names(made, GroupBy.POD) == {TOOLS: 3}
+    assert made.notes[1:] == (
+        "1 peer is a pod that was created or got an address while the table was read, and not counted by pod: demo/new",
+    )
+    denied = report_top(counts, STATE, *asked, later=replace(STATE, pods=DENIED))
+    assert denied.items == report_top(counts, STATE, *asked).items
+    assert [gap.fact for gap in denied.gaps] == ["the list of pods"]
+
+
+def test_new_pods_among_the_peers_are_counted_once_an_address() -> None:
+    """On however many nodes; a pod of two families is named once."""
+    lines = [
+        syn("fd00:244:1::3", "fd00:244:2::99", 1, "CLOSE"),
+        syn("10.244.1.3", "10.244.2.99", 2, "CLOSE"),
+        syn("10.244.1.3", "10.244.2.98", 3, "CLOSE"),
+    ]
+    given = {name: FakeNode(node(*listing(lines)), name) for name in ("node-a", "node-b")}
+    counts = {name: count_flows(each, FlowFilter(), STATE) for name, each in given.items()}
+    new = pod("new", "10.244.2.99", "fd00:244:2::99"), pod("api", "10.244.2.98")
+    later = replace(STATE, pods=Known((*PODS, *new)))
+    targets = NodeTargets(nodes=tuple(given))
+    made = report_top(counts, STATE, targets, FlowFilter(), TopOptions(), later=later)
+    assert made.notes[-1].startswith("3 peers are pods that were created or got an address while")
+    assert made.notes[-1].endswith(": demo/api, demo/new")
 
 
 def test_gaps_of_nodes_that_failed_come_first() -> None:
