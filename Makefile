@@ -24,7 +24,7 @@ demo: setup cluster-up ## set everything up, then ask the real cluster: which ve
 	@PATH="$$($(BENCH) bin):$(CURDIR)/$(BIN):$$PATH" KUBECONFIG="$$($(BENCH) kubeconfig)" \
 	  kubectl netinspect veth --namespace demo deploy/web --image netinspect.test/node-tools:1
 
-test: setup check cluster-up test-cluster ## set everything up, then pass all tests, the real cluster's included
+test: setup cluster-up check test-cluster ## set everything up, then pass all tests, the real cluster's included
 
 check: lint types floors test-unit ## all that needs no cluster: style, types, floors, tests with branch coverage
 

@@ -82,7 +82,13 @@ def test_each_entrys_command_deletes_that_entry_only(table: Netns) -> None:
 
 def test_the_entry_that_came_in_its_place_is_not_deleted(table: Netns) -> None:
     """Once the client was led elsewhere, its first tuple is that of a live flow: the old command finds nothing."""
-    old = next(each for each in flows(table).values() if each.family == "ipv6" and each.zone == 0)
+    old = next(
+        each
+        for each in flows(table).values()
+        if (each.family, each.original.sport, each.original.dport, each.reply.dport)
+        == ("ipv6", 4242, 53, 4242)
+        and not (each.zone or each.original.zone or each.reply.zone)
+    )
     command = format_delete_command(old).split()
     table.enter(*command)
     src, dst, _ = ADDRESSES["ipv6"]

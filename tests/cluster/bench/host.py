@@ -23,6 +23,10 @@ PROGRAMS = {
     "sysctl": "procps",
     "openssl": "openssl",
     "debootstrap": "debootstrap",
+    # Of the tests that need no cluster: real name servers' clients, resolvers and shells.
+    "dig": "bind9-dnsutils",
+    "busybox": "busybox",
+    "musl-gcc": "musl-tools",
 }
 CNI_PACKAGE = "containernetworking-plugins"
 # Debian's place, and the one that CNI's own releases are unpacked to.
