@@ -59,6 +59,14 @@ def without(value: Any, keys: tuple[str, ...]) -> Any:
         ("veth", "--node", "NODE"),
         ("exec", "still", "--", "ip", "addr"),
         ("veth", "still", "--transport", "logs"),
+        ("conntrack", "list", "still"),
+        ("conntrack", "watch", "still", "--for", "1s"),
+        ("conntrack", "top", "--node", "NODE"),
+        ("conntrack", "stale", "--for", "5s", "--node", "NODE"),
+        ("conntrack", "limit", "--for", "1s", "--node", "NODE"),
+        ("conntrack", "limit", "--set", "300000", "--node", "NODE"),
+        ("dns", "--node", "NODE"),
+        ("dns", "--pod", "still"),
     ],
     ids=" ".join,
 )
@@ -71,7 +79,8 @@ def test_the_node_is_the_same_before_and_after(cluster: Cluster, command: tuple[
     cluster.until(lambda: not cluster.on_node(node, "ip", "-6", "addr", "show", "tentative").strip())
     arguments = [word.replace("NODE", node) for word in command]
     if "still" in command:
-        arguments[1:1] = ["-n", cluster.namespace]
+        place = 2 if command[0] == "conntrack" else 1
+        arguments[place:place] = ["-n", cluster.namespace]
     before = state_of(cluster, node)
     cluster.netinspect(*arguments).ok()
     after = state_of(cluster, node)
