@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Backend(StrEnum):
+class XtablesBackend(StrEnum):
     """Which iptables wrote the text: two sets of rules that the kernel evaluates both."""
 
     NFT = "nft"
@@ -43,8 +43,8 @@ class Option(msgspec.Struct, frozen=True):
     negated: bool = False
 
 
-class Match(msgspec.Struct, frozen=True):
-    """One match: `-m NAME OPTION...`. Options keep their order."""
+class Extension(msgspec.Struct, frozen=True):
+    """What a match or a target calls by its name, with its options in order."""
 
     name: str
     options: tuple[Option, ...] = ()
@@ -54,22 +54,20 @@ class Match(msgspec.Struct, frozen=True):
         return next((each for each in self.options if each.name == name), None)
 
 
-class Target(msgspec.Struct, frozen=True):
+class Match(Extension, frozen=True):
+    """One match: `-m NAME OPTION...`."""
+
+
+class Target(Extension, frozen=True):
     """What a rule does: `-j NAME OPTION...`, or `-g CHAIN`.
 
     Attributes:
         name: a chain, a verdict (ACCEPT, DROP, RETURN, QUEUE) or an extension (DNAT, MARK, ...).
-        options: of the extension, in order.
+        options: of the extension, in order; a chain and a verdict have none.
         is_goto: `-g`: the chain's end does not come back to this chain but to its caller.
     """
 
-    name: str
-    options: tuple[Option, ...] = ()
     is_goto: bool = False
-
-    def get(self, name: str) -> Option | None:
-        """Return the first option of that name."""
-        return next((each for each in self.options if each.name == name), None)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,7 +160,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True):
 
     tables: dict[str, Table] = {}
     version: str = ""
-    backend: Backend | None = None
+    backend: XtablesBackend | None = None
 
     def chain(self, table: str, name: str) -> Chain | None:
         """Return a chain, or None where there is none."""

@@ -52,14 +52,16 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class SourceKind(StrEnum):
-    """What a condition on a packet's source looks at."""
+    """What a condition on a packet's source looks at.
+
+    Whether it is one of the node's own (`addrtype --src-type LOCAL`, `fib saddr type local`) is no condition: the
+    hook decides it.
+    """
 
     NETWORK = "network"
     """The source address is in one of the networks."""
     LINK = "link"
     """The packet came in by one of the links (`cni0`; a trailing `+` or `*` is written `+`)."""
-    LOCAL = "local"
-    """The source address is one of the node's own (`addrtype --src-type LOCAL`, `fib saddr type local`)."""
 
 
 class SourceCondition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -67,7 +69,7 @@ class SourceCondition(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
     Attributes:
         kind: what is looked at.
-        values: CIDRs (canonical text, host addresses as /32 and /128) or link names, sorted; empty for `LOCAL`.
+        values: CIDRs (canonical text, host addresses as /32 and /128) or link names, sorted.
         negated: the condition holds where the source is none of these.
     """
 
