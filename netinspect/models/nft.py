@@ -185,4 +185,3 @@ class NftRuleset(_Part, frozen=True):
     def table(self, family: str, name: str) -> NftTable | None:
         """Return a table, or None where there is none."""
         return next((each for each in self.tables if (each.family, each.name) == (family, name)), None)
-
