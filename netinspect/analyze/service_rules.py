@@ -21,7 +21,7 @@ from netinspect.models.service_map import Backend, Branch, Destination, Hook, Ma
 from netinspect.models.service_rules import NamedBackend, NamedBranch, NamedBy, Role, ServiceRules
 
 _Key: TypeAlias = tuple[Address | None, str, int]
-_Owner: TypeAlias = tuple[ServicePortName, Role]
+DestinationOwner: TypeAlias = tuple[ServicePortName, Role]
 
 
 class ServiceNames(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class ServiceNames(msgspec.Struct, frozen=True, kw_only=True):
         book: whose an address is.
     """
 
-    destinations: Mapping[_Key, _Owner]
+    destinations: Mapping[_Key, DestinationOwner]
     by_hash: Mapping[str, ServicePortName]
     endpoints: Mapping[tuple[str, str, Address], AddressOwner]
     book: AddressBook
@@ -52,7 +52,7 @@ def build_service_names(
     """
     services = state.services.value if isinstance(state.services, Known) else ()
     ordered = sorted(services, key=lambda each: (each.metadata.namespace, each.metadata.name))
-    owned: dict[_Key, _Owner] = {}
+    owned: dict[_Key, DestinationOwner] = {}
     for key, owner in _order_roles(pair for each in ordered for pair in _destinations(each)):
         owned.setdefault(key, owner)
     ports = (_port_name(service, port) for service in ordered for port in service.spec.ports)
@@ -62,6 +62,29 @@ def build_service_names(
         endpoints=dict(_endpoints(state)),
         book=build_address_book(state, links),
     )
+
+
+def find_destination_owner(destination: Destination, names: ServiceNames) -> DestinationOwner | None:
+    """Return whose a destination is by the API, and which way in it is; None where no Service has it."""
+    key = (destination.address, destination.protocol, destination.port)
+    found = names.destinations.get(key)
+    if found is not None or destination.address is None:
+        return found
+    if names.book.owner(destination.address).kind not in (OwnerKind.NODE, OwnerKind.LOOPBACK):
+        return None
+    # A node port that the rules name address by address.
+    return names.destinations.get((None, destination.protocol, destination.port))
+
+
+def find_backend_owner(
+    address: Address, service: ServicePortName | None, names: ServiceNames
+) -> AddressOwner:
+    """Return whose a backend's address is, the backend being one of the Service's (None: not known whose)."""
+    owner = names.book.owner(address)
+    if owner.kind is OwnerKind.POD or service is None:
+        return owner
+    # A hostNetwork pod bears its node's address; only its Service's slices tell.
+    return names.endpoints.get((service.namespace, service.service, address), owner)
 
 
 def name_rules(service_map: ServiceMap, names: ServiceNames) -> tuple[ServiceRules, ...]:
@@ -79,7 +102,7 @@ def name_rules(service_map: ServiceMap, names: ServiceNames) -> tuple[ServiceRul
 
 def _name(service_map: ServiceMap, entries: Sequence[MapEntry], names: ServiceNames) -> ServiceRules:
     destination = entries[0].destination
-    by_api = _find_owner(destination, names)
+    by_api = find_destination_owner(destination, names)
     named_by, name = _find_name(entries, by_api, names)
     branches = _join_rules([entry.branches for entry in entries])
     return ServiceRules(
@@ -97,19 +120,8 @@ def _name(service_map: ServiceMap, entries: Sequence[MapEntry], names: ServiceNa
     )
 
 
-def _find_owner(destination: Destination, names: ServiceNames) -> _Owner | None:
-    key = (destination.address, destination.protocol, destination.port)
-    found = names.destinations.get(key)
-    if found is not None or destination.address is None:
-        return found
-    if names.book.owner(destination.address).kind not in (OwnerKind.NODE, OwnerKind.LOOPBACK):
-        return None
-    # A node port that the rules name address by address.
-    return names.destinations.get((None, destination.protocol, destination.port))
-
-
 def _find_name(
-    entries: Sequence[MapEntry], by_api: _Owner | None, names: ServiceNames
+    entries: Sequence[MapEntry], by_api: DestinationOwner | None, names: ServiceNames
 ) -> tuple[NamedBy, ServicePortName | None]:
     said = next((entry.service for entry in entries if entry.service), "")
     protocol = entries[0].destination.protocol
@@ -179,11 +191,7 @@ def _name_branch(branch: Branch, service: ServicePortName | None, names: Service
 
 def _name_backend(backend: Backend, service: ServicePortName | None, names: ServiceNames) -> NamedBackend:
     fields = {name: getattr(backend, name) for name in backend.__struct_fields__}
-    owner = names.book.owner(backend.address)
-    if owner.kind is not OwnerKind.POD and service is not None:
-        # A hostNetwork pod bears its node's address; only its Service's slices tell.
-        owner = names.endpoints.get((service.namespace, service.service, backend.address), owner)
-    return NamedBackend(**fields, owner=owner)
+    return NamedBackend(**fields, owner=find_backend_owner(backend.address, service, names))
 
 
 def _endpoints(state: ClusterState) -> Iterator[tuple[tuple[str, str, Address], AddressOwner]]:
@@ -227,7 +235,7 @@ def _port_name(service: Service, port: ServicePort) -> ServicePortName:
     )
 
 
-def _destinations(service: Service) -> Iterator[tuple[_Key, _Owner]]:
+def _destinations(service: Service) -> Iterator[tuple[_Key, DestinationOwner]]:
     """Yield all destinations of a Service."""
     addresses = tuple(_addresses(service))
     for port in service.spec.ports:
@@ -252,6 +260,6 @@ def _addresses(service: Service) -> Iterator[tuple[Address, Role]]:
             yield parse_address(text), role
 
 
-def _order_roles(pairs: Iterable[tuple[_Key, _Owner]]) -> list[tuple[_Key, _Owner]]:
+def _order_roles(pairs: Iterable[tuple[_Key, DestinationOwner]]) -> list[tuple[_Key, DestinationOwner]]:
     """Put ClusterIPs first: where another Service claims one as its external IP, it stays its owner's."""
     return sorted(pairs, key=lambda pair: tuple(Role).index(pair[1][1]))
