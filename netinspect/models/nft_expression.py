@@ -168,7 +168,7 @@ class Element(Node, frozen=True, tag="element"):
         key: a value, Prefix, Range or Concat; `*` is what no other element takes.
         data: what a map has for it: a value, Concat, Verdict; None in a set.
         timeout_s: its own timeout, seconds.
-        expires_s: what is left of it; the tool prints none when less than a second is left.
+        expires_s: what is left of its timeout, seconds.
         comment: empty where it has none.
         packets: its counter, None where it has none.
         bytes: likewise.
