@@ -1,7 +1,8 @@
 """A machine with a kernel of its own, for what this machine's kernel lacks or must not suffer.
 
 qemu emulates it (no KVM: nested, it hangs), Debian's kernel runs in it, and its root is a Debian tree with the node
-tools (tree.py). It has no network but `lo`. To the package it is a source of facts like any node.
+tools (tree.py). It has no network but `lo`, unless it is asked for one to this machine's loopback. To the package it
+is a source of facts like any node.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,12 +45,17 @@ class MachineOptions:
         memory_mib: memory, in MiB.
         kernel_parameters: more of them (Linux, Documentation/admin-guide/kernel-parameters.rst).
         boot_timeout_s: for the way from qemu's start to the agent's first words.
+        folders: more folders that are shared read-only (9p), by their mount tag.
+        has_network: whether there is a link beside `lo`, at whose other end 10.0.2.2 is this machine's loopback
+            (qemu, "user" network). Nobody gives it an address, and there are no routes, but by a test.
     """
 
     cpus: int = 2
     memory_mib: int = 1024
     kernel_parameters: str = ""
     boot_timeout_s: float = 180.0
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    has_network: bool = False
 
 
 DEFAULT = MachineOptions()
@@ -172,17 +178,22 @@ def _install_programs() -> None:
 
 
 def _build_argv(options: MachineOptions, tree: Path, initramfs: int, port: int) -> list[str]:
-    share = str(tree).replace(",", ",,")
     return [
         *(QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"),
         *("-accel", "tcg", "-cpu", "max", "-smp", str(options.cpus), "-m", f"{options.memory_mib}M"),
         *("-kernel", str(kernel(tree)), "-initrd", f"/proc/self/fd/{initramfs}"),
         *("-append", f"{KERNEL_PARAMETERS} {options.kernel_parameters}".strip()),
         *("-serial", "stdio", "-device", "virtio-rng-pci"),
-        *("-virtfs", f"local,path={share},mount_tag=tree,security_model=none,readonly=on"),
+        *(word for tag, folder in {"tree": tree, **options.folders}.items() for word in _share(tag, folder)),
+        *(("-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net") if options.has_network else ()),
         *("-chardev", f"socket,id=agent,fd={port}", "-device", "virtio-serial-pci"),
         *("-device", "virtserialport,chardev=agent,name=netinspect"),
     ]
+
+
+def _share(tag: str, folder: Path) -> tuple[str, str]:
+    path = str(folder).replace(",", ",,")
+    return "-virtfs", f"local,path={path},mount_tag={tag},security_model=none,readonly=on"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
