@@ -8,7 +8,6 @@ Only slices make an endpoint: that some pod bears the address by now does not.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -17,13 +16,13 @@ from datetime import datetime
 import msgspec
 
 from netinspect.analyze.address_book import service_addresses
-from netinspect.models.address import Address, parse_address
+from netinspect.analyze.sloppy_address import parse_sloppy
+from netinspect.models.address import Address
 from netinspect.models.kubernetes import EndpointPort, EndpointSlice, ObjectMeta, Service, ServicePort
 from netinspect.models.stale_flow import ServiceTarget, SliceVersion
 
 _PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 _FQDN = "FQDN"
-_ZEROS = re.compile(r"(?<![0-9a-fA-F:.])0+(?=[0-9])|(?<=\.)0+(?=[0-9])")
 
 
 class ServiceIndex(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,14 +101,10 @@ def _live(slice_: EndpointSlice, port: ServicePort) -> Iterator[tuple[Address, i
 
 
 def _addresses(texts: Iterable[str]) -> Iterator[Address]:
-    """Yield the addresses among what the API lets pass.
-
-    `010.244.2.9` is read as kube-proxy does (k8s.io/utils/net ParseIPSloppy: leading zeros of decimal numbers do not
-    count), or its flows would be taken for dead; what is no address even so is left out.
-    """
+    """Yield the addresses among what the API lets pass, read as kube-proxy does: their flows are not dead."""
     for text in texts:
         with suppress(ValueError):
-            yield parse_address(_ZEROS.sub("", text) if "." in text else text)
+            yield parse_sloppy(text)
 
 
 def _is_same(own: EndpointPort, port: ServicePort) -> bool:

@@ -296,6 +296,18 @@ class ServicePort(_ApiStruct, frozen=True):
     app_protocol: str | None = None
 
 
+class ClientIPConfig(_ApiStruct, frozen=True):
+    """For how many seconds a client stays with its endpoint. The API server fills in 10800."""
+
+    timeout_seconds: int | None = None
+
+
+class SessionAffinityConfig(_ApiStruct, frozen=True):
+    """spec.sessionAffinityConfig of a Service."""
+
+    client_ip: ClientIPConfig = field(name="clientIP", default=ClientIPConfig())
+
+
 class ServiceSpec(_ApiStruct, frozen=True):
     """What a Service asks for."""
 
@@ -307,6 +319,9 @@ class ServiceSpec(_ApiStruct, frozen=True):
     selector: dict[str, str] = {}
     ip_families: tuple[str, ...] = ()
     session_affinity: str = "None"
+    session_affinity_config: SessionAffinityConfig | None = None
+    load_balancer_source_ranges: tuple[str, ...] = ()
+    traffic_distribution: str = ""
     internal_traffic_policy: str = ""
     external_traffic_policy: str = ""
     health_check_node_port: int = 0
@@ -314,10 +329,14 @@ class ServiceSpec(_ApiStruct, frozen=True):
 
 
 class LoadBalancerIngress(_ApiStruct, frozen=True):
-    """One way in that a load balancer offers."""
+    """One way in that a load balancer offers.
+
+    `ip_mode` None is VIP: packets come with this address; `Proxy` says that they come with a node's.
+    """
 
     ip: str = ""
     hostname: str = ""
+    ip_mode: str | None = None
 
 
 class LoadBalancerStatus(_ApiStruct, frozen=True):
@@ -365,6 +384,19 @@ class ObjectReference(_ApiStruct, frozen=True):
     uid: str = ""
 
 
+class EndpointHint(_ApiStruct, frozen=True):
+    """The zone or the node that should use an endpoint."""
+
+    name: str = ""
+
+
+class EndpointHints(_ApiStruct, frozen=True):
+    """Who should use an endpoint: topology-aware routing, trafficDistribution."""
+
+    for_zones: tuple[EndpointHint, ...] = ()
+    for_nodes: tuple[EndpointHint, ...] = ()
+
+
 class Endpoint(_ApiStruct, frozen=True):
     """One endpoint of a slice. `addresses` are strings: FQDN slices hold names."""
 
@@ -373,6 +405,7 @@ class Endpoint(_ApiStruct, frozen=True):
     node_name: str = ""
     zone: str = ""
     hostname: str = ""
+    hints: EndpointHints | None = None
     target_ref: ObjectReference | None = None
 
     @property
