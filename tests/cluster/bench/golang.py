@@ -35,7 +35,7 @@ def build_kubernetes() -> Path:
     version = _required_version("kubernetes", "k8s.io/kubernetes")
     stamp = f"-X k8s.io/component-base/version.gitVersion={version}"
     for program in KUBERNETES_PROGRAMS:
-        _build("kubernetes", f"k8s.io/kubernetes/cmd/{program}", kubernetes_bin() / program, stamp)
+        build("kubernetes", f"k8s.io/kubernetes/cmd/{program}", kubernetes_bin() / program, stamp)
     return kubernetes_bin()
 
 
@@ -43,7 +43,7 @@ def build_coredns() -> Path:
     """Build CoreDNS (about 2.5 minutes on two cores, cold)."""
     module = "github.com/coredns/coredns"
     program = paths.cache() / f"coredns-{_required_version('coredns', module)}" / "coredns"
-    _build("coredns", module, program)
+    build("coredns", module, program)
     return program
 
 
@@ -53,11 +53,11 @@ def build_own(name: str) -> Path:
     for source in sorted((paths.GO_MODULES / name).iterdir()):
         digest.update(source.read_bytes())
     program = paths.cache() / f"{name}-{digest.hexdigest()[:12]}" / name
-    _build(name, ".", program)
+    build(name, ".", program)
     return program
 
 
-def _build(module: str, package: str, program: Path, linker_flags: str = "") -> None:
+def build(module: str, package: str, program: Path, linker_flags: str = "") -> None:
     """Build one program unless the cache has it; a build that is killed leaves nothing that looks whole."""
     if program.exists():
         return

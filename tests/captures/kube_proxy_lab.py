@@ -1,0 +1,299 @@
+"""A kube-proxy of any version on a node of its own: what it writes, and what it was told.
+
+The API is a bench of its own (etcd and kube-apiserver only, beside a test cluster that may run), so that its objects
+are those of the capture and no others, and nobody's cluster gets a node or a thousand endpoints. The node is a network
+namespace with a link to it. Both end with this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.bench import cgroups, control_plane, host, kubeconfig, network, paths, pki, sandbox
+from tests.cluster.bench.kubectl import items, kubectl
+from tests.cluster.bench.topology import (
+    API_PORT,
+    CONTROL_PLANE,
+    CONTROL_PLANE_V4,
+    CONTROL_PLANE_V6,
+    NODE_A,
+    NODES,
+    POD_CIDRS,
+    V4_PREFIX,
+    V6_PREFIX,
+    Node,
+)
+from tests.cluster.service_shape import LOCAL_ZONE, OTHER_ZONE, ZONE_LABEL, Shape, as_list, objects, statuses
+from tests.netns.world import Netns, new_world, run, wait_for_carrier
+
+NODE = NODE_A
+NAMESPACE = "shapes"
+TIMEOUT_S = 120.0
+# Where kube-proxy finds its files, in a mount namespace of its own: what it says of itself names no folder of ours.
+CONFIGURATION, CREDENTIALS = Path("/run/kubernetes/kube-proxy.yaml"), Path("/run/kubernetes/kube-proxy.conf")
+_POLL_S = 1.5
+# Without counters, which packets change.
+_RULES = ("iptables-save", "ip6tables-save", "nft -j -s list ruleset")
+# Beside eth0 and the pods' bridge: a link that node ports may be wanted on or not.
+SECOND_V4, SECOND_V6 = "192.168.77.11", "fd00:77::11"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kube-proxy to run: its program, and what it is told beyond the bench's own configuration."""
+
+    program: Path
+    mode: str
+    extra: dict[str, Any]
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Return the KubeProxyConfiguration, in the words that every version knows."""
+        untouched = {"tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"}
+        return {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": self.mode,
+            "clientConnection": {"kubeconfig": str(CREDENTIALS)},
+            "hostnameOverride": NODE.name,
+            "clusterCIDR": POD_CIDRS,
+            "detectLocalMode": "ClusterCIDR",
+            "oomScoreAdj": 0,
+            "conntrack": {"maxPerCore": 0, "min": 0, **untouched},
+            **self.extra,
+        }
+
+
+class Lab:
+    """An API server with no node but those that are made by hand."""
+
+    def __init__(self, box: sandbox.Sandbox, folder: Path) -> None:
+        self._box = box
+        self.folder = folder
+        kubectl("create", "namespace", NAMESPACE)
+        zones = (LOCAL_ZONE, OTHER_ZONE)
+        made = [_node_object(node, zone) for node, zone in zip(NODES, zones, strict=True)]
+        kubectl("create", "-f", "-", stdin=as_list(made))
+
+    @contextmanager
+    def services(self, shapes: Sequence[Shape]) -> Iterator[None]:
+        """Have these Services, and none but the API's own beside them, while the block runs."""
+        kubectl("create", "-f", "-", stdin=as_list(objects(shapes)), timeout=60)
+        if published := statuses(shapes):
+            flags = ("--server-side", "--force-conflicts", "--subresource=status")
+            kubectl("apply", *flags, "-f", "-", stdin=as_list(published), timeout=60)
+        try:
+            yield
+        finally:
+            kubectl("delete", "services,endpointslices", "--all", "-n", NAMESPACE, timeout=60)
+
+    @contextmanager
+    def node(self) -> Iterator[Netns]:
+        """Give a fresh network namespace with the node's addresses, joined to the API server."""
+        with new_world() as world:
+            self._wire(world.node)
+            try:
+                yield world.node
+            finally:
+                # It would go with the namespace, but a while later: the next node has the same name.
+                self._ip(f"link delete {NODE.name}")
+
+    def _wire(self, node: Netns) -> None:
+        self._ip(f"link add {NODE.name} type veth peer name eth0 netns {node.pid}")
+        self._ip(f"link set {NODE.name} master {network.BRIDGE} up")
+        node.enter("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+        for line in _node_lines():
+            node.ip(line)
+        wait_for_carrier(node, "eth0")
+
+    def _ip(self, command: str) -> None:
+        self._box.enter("ip", *command.split())
+
+    @contextmanager
+    def kube_proxy(self, node: Netns, setting: Setting) -> Iterator[Path]:
+        """Run a kube-proxy on the node until its rules are whole, and on while the block runs; gives its log."""
+        server = f"https://{CONTROL_PLANE_V4}:{API_PORT}"
+        kubeconfig.write(self.folder / CREDENTIALS.name, server, pki.PROXY)
+        (self.folder / CONFIGURATION.name).write_text(json.dumps(setting.configuration))
+        log = self.folder / "kube-proxy.log"
+        # A /run of its own: the lock of iptables there is the machine's.
+        script = 'mount -t tmpfs tmpfs /run && mkdir "$1" && mount --no-mtab --bind "$2" "$1" && shift 2 && exec "$@"'
+        argv = ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/proc/{node.pid}/ns/net"]
+        argv += ["unshare", "--mount", "sh", "-c", script, "sh", str(CONFIGURATION.parent), str(self.folder)]
+        argv += [str(setting.program), f"--config={CONFIGURATION}"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(argv, stdout=output, stderr=output)
+        try:
+            _wait_until_whole(node, process, log)
+            yield log
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def new_lab() -> Iterator[Lab]:
+    """Start an API server of its own, and end it and remove its files."""
+    host.prepare()
+    before = os.environ.get("NETINSPECT_BENCH_STATE")
+    folder = Path(tempfile.mkdtemp(prefix="netinspect-lab-"))
+    os.environ["NETINSPECT_BENCH_STATE"] = str(folder / "state")
+    try:
+        yield Lab(_start_api(), folder)
+    finally:
+        running = sandbox.find(CONTROL_PLANE)
+        if running:
+            running.end()
+        cgroups.remove()
+        shutil.rmtree(folder)
+        del os.environ["NETINSPECT_BENCH_STATE"]
+        if before is not None:
+            os.environ["NETINSPECT_BENCH_STATE"] = before
+
+
+def record(node: Netns) -> dict[str, str]:
+    """Return by file name all that a capture holds: rules, addresses, what kube-proxy says, and the API's objects."""
+    return {
+        "iptables-save.txt": node.enter("iptables-save", "-c").decode(),
+        "ip6tables-save.txt": node.enter("ip6tables-save", "-c").decode(),
+        "nft.json": node.enter("nft", "-j", "list", "ruleset").decode(),
+        "addresses.json": node.enter("ip", "-j", "addr").decode(),
+        "configz.json": ask(node, 10249, "/configz") or "",
+        "proxy-mode.txt": ask(node, 10249, "/proxyMode") or "",
+        "services.json": _listing("services"),
+        "endpointslices.json": _listing("endpointslices"),
+        "nodes.json": _listing("nodes"),
+    }
+
+
+def ask(node: Netns, port: int, path: str) -> str | None:
+    """Return what a server on the node's loopback answers, None where it does not."""
+    with contextlib.suppress(RuntimeError):
+        script = (
+            "import sys,urllib.request as r;"
+            "print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1],timeout=5).read().decode(),end='')"
+        )
+        return node.enter("python3", "-c", script, f"http://127.0.0.1:{port}{path}").decode()
+    return None
+
+
+def _start_api() -> sandbox.Sandbox:
+    paths.state().mkdir(mode=0o700)
+    pki.make_all()
+    control_plane.write_files()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        kubeconfig.write(paths.kubeconfig(), f"https://127.0.0.1:{listener.getsockname()[1]}", pki.ADMIN)
+        number = listener.fileno()
+        box, gate = sandbox.launch(
+            CONTROL_PLANE, lambda gate: control_plane.run_init(gate, number), keep=[number]
+        )
+    network.wire(box, {})
+    # The second gate, before the controllers, stays shut: nothing is to change what is made by hand.
+    gate.open()
+    _wait_until("the API server", lambda: kubectl("get", "--raw=/readyz", timeout=5) == "ok")
+    _wait_until("its own namespaces", lambda: bool(kubectl("get", "namespace", "default", timeout=5)))
+    return box
+
+
+def _node_lines() -> Iterator[str]:
+    yield "link set lo up"
+    yield "link set eth0 address 02:00:00:00:00:01"
+    yield f"addr add {NODE.v4}/{V4_PREFIX} dev eth0"
+    yield f"addr add {NODE.v6}/{V6_PREFIX} dev eth0 nodad"
+    yield "link set eth0 up"
+    yield f"route add default via {CONTROL_PLANE_V4}"
+    yield f"route add default via {CONTROL_PLANE_V6}"
+    # This kernel has no dummy links; a bridge without ports can carry an address as well.
+    pods = ("10.244.1.1/24", "fd00:10:244:1::1/64")
+    second = (f"{SECOND_V4}/24", f"{SECOND_V6}/64")
+    for number, (link, addresses) in enumerate({"cni0": pods, "eth1": second}.items(), 2):
+        yield f"link add {link} address 02:00:00:00:00:0{number} type bridge"
+        for address in addresses:
+            yield f"addr add {address} dev {link}{' nodad' if ':' in address else ''}"
+        yield f"link set {link} up"
+
+
+def _node_object(node: Node, zone: str) -> dict[str, Any]:
+    addresses = [{"type": "InternalIP", "address": address} for address in (node.v4, node.v6)]
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": node.name, "labels": {ZONE_LABEL: zone, "kubernetes.io/hostname": node.name}},
+        "spec": {"podCIDR": node.pods_v4, "podCIDRs": [node.pods_v4, node.pods_v6]},
+        "status": {"addresses": addresses},
+    }
+
+
+def _listing(kind: str) -> str:
+    """Return all objects of a kind as the API gives them, one a line, without what only its writers need."""
+    lines = []
+    for each in items(kind, timeout=60):
+        each["metadata"].pop("managedFields", None)
+        lines.append(json.dumps(each, separators=(",", ":")))
+    return '{"items":[\n' + ",\n".join(lines) + "\n]}\n"
+
+
+def _wait_until_whole(node: Netns, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until kube-proxy says that it is healthy, and its rules of both families stay as they are.
+
+    It begins when it knows all Services and slices, so what it writes first is whole.
+    """
+    seen: list[list[bytes]] = [[]]
+
+    def is_whole() -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"kube-proxy ended:\n{log.read_text()[-2000:]}")
+        if ask(node, 10256, "/healthz") is None:
+            return False
+        seen.append([node.enter(*rules.split()) for rules in _RULES])
+        return _texts(seen[-1]) == _texts(seen[-2]) and _has_services(seen[-1])
+
+    try:
+        _wait_until("kube-proxy's rules", is_whole)
+    except TimeoutError as late:
+        raise RuntimeError(f"{late}:\n{log.read_text()[-2000:]}") from late
+
+
+def _texts(saved: list[bytes]) -> list[list[bytes]]:
+    """Return the rules without comments, which name the time."""
+    return [[line for line in each.splitlines() if not line.startswith((b"#", b":"))] for each in saved]
+
+
+def _has_services(saved: list[bytes]) -> bool:
+    v4, v6, nft = saved
+    in_iptables = all(b"-A KUBE-SERVICES -d" in each for each in (v4, v6))
+    # The API's own Service is in one family only, ours are in both.
+    in_nft = all(family in {rule["family"] for rule in _service_elements(nft)} for family in ("ip", "ip6"))
+    return in_iptables or in_nft
+
+
+def _service_elements(nft: bytes) -> list[dict[str, Any]]:
+    maps = [each["map"] for each in json.loads(nft)["nftables"] if "map" in each]
+    return [each for each in maps if each["name"] == "service-ips" and each.get("elem")]
+
+
+def _wait_until(what: str, is_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < end:
+        with contextlib.suppress(Exception) if what != "kube-proxy's rules" else contextlib.nullcontext():
+            if is_true():
+                return
+        time.sleep(_POLL_S)
+    raise TimeoutError(f"{what}: not there after {TIMEOUT_S:g} s")
+
+
+def version_line(*argv: str) -> str:
+    """Return the first line of what a program says of its version."""
+    return run(*argv).decode().partition("\n")[0].strip()
