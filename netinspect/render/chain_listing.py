@@ -50,3 +50,22 @@ COLUMNS: tuple[Column[RuleRow], ...] = (
     Column("REFERENCES", lambda row: ",".join(row.chain.references), is_wide=True),
     Column("POLICY", lambda row: row.chain.policy, is_wide=True),
 )
+
+NFT_COLUMNS: tuple[Column[RuleRow], ...] = (
+    _of_chain("node"),
+    _of_chain("family"),
+    _of_chain("table"),
+    _of_chain("chain"),
+    *(_of_rule(field) for field in ("number", "packets")),
+    Column("RULE", lambda row: f"{row.rule.matches} {row.rule.target}".strip() if row.rule else ""),
+    _of_rule("comment"),
+    Column("HANDLE", lambda row: str(row.rule.handle or "") if row.rule else "", is_wide=True),
+    Column("HOOK", lambda row: _hook(row.chain), is_wide=True),
+    Column("REFERENCES", lambda row: ",".join(row.chain.references), is_wide=True),
+)
+
+
+def _hook(chain: ListedChain) -> str:
+    """Return where packets enter the chain, and what becomes of them at its end: `prerouting -100 accept`."""
+    priority = "" if chain.priority is None else str(chain.priority)
+    return " ".join(each for each in (chain.hook, priority, chain.policy) if each)

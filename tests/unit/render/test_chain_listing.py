@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netinspect.models.chain_listing import ListedChain, ListedRule
-from netinspect.render.chain_listing import COLUMNS, name_of, rows_of
+from netinspect.render.chain_listing import COLUMNS, NFT_COLUMNS, name_of, rows_of
 from netinspect.render.table import render_table
 
 CHAIN = ListedChain(
@@ -56,3 +56,26 @@ def test_wide_says_who_leads_there_and_the_policy() -> None:
 
 def test_a_chain_is_named_by_family_and_table() -> None:
     assert name_of(CHAIN) == "chain/ip6/nat/KUBE-SVC-A"
+
+
+def test_rules_of_nft_are_one_column_and_a_base_chain_says_its_hook() -> None:
+    base = ListedChain(
+        node="node-b",
+        tool="nft",
+        family="ip6",
+        table="kube-proxy",
+        chain="nat-prerouting",
+        hook="prerouting",
+        priority=-100,
+        policy="accept",
+        references=("@x",),
+        rules=(ListedRule(number=1, handle=9, matches="ip6 daddr @a", target="drop", packets=2),),
+    )
+    empty = ListedChain(node="node-b", tool="nft", family="ip6", table="kube-proxy", chain="empty")
+    items = [row for chain in (base, empty) for row in rows_of(chain)]
+    text = render_table(NFT_COLUMNS, items, is_wide=True)
+    assert [" ".join(line.split()) for line in text.splitlines()] == [
+        "NODE FAMILY TABLE CHAIN NUM PKTS RULE COMMENT HANDLE HOOK REFERENCES",
+        "node-b ip6 kube-proxy nat-prerouting 1 2 ip6 daddr @a drop <none> 9 prerouting -100 accept @x",
+        f"node-b ip6 kube-proxy empty{' <none>' * 7}",
+    ]
