@@ -29,7 +29,7 @@ class Forwarding(StrEnum):
     TUNNEL = "tunnel"
     """The packet is put into another."""
     LOCAL = "local"
-    """The real server is an address of the node itself."""
+    """The real server is an address of the node itself. Kernels of today do not set it: they leave what was asked."""
 
 
 class Tunnel(_IpvsStruct, frozen=True, kw_only=True):
