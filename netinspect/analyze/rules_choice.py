@@ -10,6 +10,7 @@ import msgspec
 
 from netinspect.errors import UsageError
 from netinspect.models.address import Address, parse_address
+from netinspect.models.ipvs_listing import ListedVirtualServer
 from netinspect.models.service_map import Destination
 from netinspect.models.service_rules import ServiceRules
 
@@ -75,6 +76,26 @@ def choose_rules(
         for each in items
         if any(_is_meant(each, target, namespace, local.get(each.node, ())) for target in targets)
     )
+
+
+def choose_virtual_servers(
+    items: Iterable[ListedVirtualServer], targets: Sequence[RuleTarget], namespace: str
+) -> tuple[ListedVirtualServer, ...]:
+    """Return the virtual servers that one of the targets means, as `choose_rules` does."""
+    if not targets:
+        return tuple(each for each in items if not namespace or each.namespace == namespace)
+    return tuple(each for each in items if any(_is_server_meant(each, one, namespace) for one in targets))
+
+
+def _is_server_meant(server: ListedVirtualServer, target: RuleTarget, namespace: str) -> bool:
+    address = server.address
+    if target.protocol and target.protocol != address.protocol:
+        return False
+    if target.service:
+        is_named = server.service == target.service and server.namespace == namespace
+        return is_named and target.port in (None, server.port_name, address.port)
+    # Port 0 takes every port.
+    return address.address == target.address and (not address.port or target.port in (None, address.port))
 
 
 def _is_meant(rules: ServiceRules, target: RuleTarget, namespace: str, local: Collection[Address]) -> bool:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from netinspect.analyze.rules_choice import RuleTarget, choose_rules, parse_rule_target
+from netinspect.analyze.rules_choice import (
+    RuleTarget,
+    choose_rules,
+    choose_virtual_servers,
+    parse_rule_target,
+)
 from netinspect.errors import UsageError
 from netinspect.models.address import parse_address
+from netinspect.models.ipvs import ServiceAddress
+from netinspect.models.ipvs_listing import ListedVirtualServer
 from netinspect.models.service_map import Destination, Hook, Mode
 from netinspect.models.service_rules import ServiceRules
 
@@ -110,3 +117,52 @@ def test_what_is_neither_is_refused(text: str) -> None:
 )
 def test_rules_are_chosen(texts: tuple[str, ...], namespace: str, expected: tuple[ServiceRules, ...]) -> None:
     assert choose_rules(ALL, [parse_rule_target(text) for text in texts], namespace, LOCAL) == expected
+
+
+def server(
+    ip: str | None, port: int | None, *, named: str = "demo/web", port_name: str = ""
+) -> ListedVirtualServer:
+    namespace, _, service = named.partition("/")
+    return ListedVirtualServer(
+        node="node-a",
+        namespace=namespace,
+        service=service,
+        port_name=port_name,
+        address=ServiceAddress(
+            family=6,
+            protocol="tcp" if ip else None,
+            address=parse_address(ip) if ip else None,
+            port=port,
+            fwmark=None if ip else 5,
+        ),
+        scheduler="rr",
+    )
+
+
+V_DNS = server("fd00:96::a", 53, named="kube-system/dns", port_name="dns-tcp")
+V_WEB = server("fd00:96::20", 80, port_name="http")
+V_ALL_PORTS = server("fd00:96::30", 0, named="")
+V_MARK = server(None, None, named="")
+SERVERS = (V_DNS, V_WEB, V_ALL_PORTS, V_MARK)
+
+
+@pytest.mark.parametrize(
+    ("texts", "namespace", "expected"),
+    [
+        (("[fd00:96::a]:53",), "demo", (V_DNS,)),
+        (("fd00:96::a/udp",), "demo", ()),
+        (("[fd00:96::a]:54",), "demo", ()),
+        (("[fd00:96::30]:8443",), "demo", (V_ALL_PORTS,)),
+        (("web", "fd00:96::a"), "demo", (V_DNS, V_WEB)),
+        (("web:http",), "demo", (V_WEB,)),
+        (("web:81",), "demo", ()),
+        (("dns",), "demo", ()),
+        ((), "demo", (V_WEB,)),
+        ((), "", SERVERS),
+    ],
+)
+def test_virtual_servers_are_chosen(
+    texts: tuple[str, ...], namespace: str, expected: tuple[ListedVirtualServer, ...]
+) -> None:
+    targets = [parse_rule_target(text) for text in texts]
+    assert choose_virtual_servers(SERVERS, targets, namespace) == expected
