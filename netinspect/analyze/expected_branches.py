@@ -175,9 +175,10 @@ def _node_ips(node: Node, config: ProxyConfig) -> dict[int, Address]:
                 with suppress(ValueError):
                     address = parse_sloppy(each.address)
                     found.setdefault(address.version, address)
-    bound = ip_address(config.bind_address) if config.bind_address else None
-    if bound is not None and not bound.is_unspecified:
-        found[bound.version] = bound
+    with suppress(ValueError):
+        bound = parse_sloppy(config.bind_address)
+        if not bound.is_unspecified:
+            found[bound.version] = bound
     return {family: found.get(family, ip_address(text)) for family, text in _NOT_TOLD.items()}
 
 

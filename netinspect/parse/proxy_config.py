@@ -20,7 +20,7 @@ from netinspect.parse.tool_output import decode_output
 _CONFIGZ = "kube-proxy's /configz"
 _GROUP = "kubeproxy.config.k8s.io"
 _DECODER = msgspec.json.Decoder(dict[str, dict[str, Any]])
-_UNREADABLE = (msgspec.ValidationError, ValueError)
+_UNREADABLE = (msgspec.ValidationError, ValueError, RecursionError)
 
 
 class _Netfilter(msgspec.Struct):

@@ -1,0 +1,148 @@
+"""What the modes do differently: the whole table, word for word, so that no line of it changes unseen."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from netinspect.analyze.mode_traits import MODE_TRAITS, NEWEST, ModeTraits, read_version, traits_of
+from netinspect.models.service_map import Mode
+
+NAMES = [field.name for field in msgspec.structs.fields(ModeTraits)]
+
+
+def differences(traits: ModeTraits, other: ModeTraits) -> dict[str, object]:
+    return {name: getattr(traits, name) for name in NAMES if getattr(traits, name) != getattr(other, name)}
+
+
+def test_each_mode_is_in_the_table() -> None:
+    assert set(MODE_TRAITS) == set(Mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "other", "expected"),
+    [
+        (
+            Mode.NFTABLES,
+            Mode.IPTABLES,
+            {
+                "refuses_own": True,
+                "refuses_node_ports_anywhere": False,
+                "firewall_without_endpoints": True,
+                "node_ports_at_primary": True,
+                "node_ports_at_loopback": False,
+                "hairpin_of_all": False,
+                "opens_health_checks": False,
+            },
+        ),
+        (
+            Mode.IPVS,
+            Mode.IPTABLES,
+            {
+                "refuses": False,
+                "refuses_node_ports_anywhere": False,
+                "short_ways": False,
+                "firewall_without_endpoints": True,
+                "node_ports_at_loopback": False,
+                "node_ports_one_by_one": True,
+                "hairpin_of_all": False,
+                "masquerades_loopback": False,
+                "health_check_protocols": ("sctp", "tcp", "udp"),
+                "is_weighted": True,
+            },
+        ),
+    ],
+)
+def test_a_mode_differs_from_iptables_in_this_and_no_more(
+    mode: Mode, other: Mode, expected: dict[str, object]
+) -> None:
+    assert differences(MODE_TRAITS[mode], MODE_TRAITS[other]) == expected
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_the_newest_version_and_later_ones_are_the_table(mode: Mode) -> None:
+    assert traits_of(mode) == traits_of(mode, NEWEST) == traits_of(mode, (2, 1)) == MODE_TRAITS[mode]
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ((1, 35), {}),
+        ((1, 34), {}),
+        ((1, 33), {"reads_node_hints": False, "zero_range_is_all": False}),
+        ((1, 31), {"reads_node_hints": False, "zero_range_is_all": False}),
+        (
+            (1, 30),
+            {"reads_node_hints": False, "zero_range_is_all": False, "reads_zone_hints_always": False},
+        ),
+        (
+            (1, 28),
+            {
+                "reads_node_hints": False,
+                "zero_range_is_all": False,
+                "reads_zone_hints_always": False,
+                "reads_ip_mode": False,
+            },
+        ),
+    ],
+)
+def test_earlier_versions_read_less_of_the_api(version: tuple[int, int], expected: dict[str, object]) -> None:
+    assert differences(traits_of(Mode.IPTABLES, version), MODE_TRAITS[Mode.IPTABLES]) == expected
+    ipvs = differences(traits_of(Mode.IPVS, version), MODE_TRAITS[Mode.IPVS])
+    assert ipvs == expected
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ((1, 35), {"hairpin_of_all": True}),
+        ((1, 33), {"hairpin_of_all": True, "refuses_own_before_dnat": True}),
+        (
+            (1, 30),
+            {"hairpin_of_all": True, "refuses_own_before_dnat": True, "node_ports_at_primary": False},
+        ),
+        (
+            (1, 29),
+            {
+                "hairpin_of_all": True,
+                "refuses_own_before_dnat": True,
+                "node_ports_at_primary": False,
+                "refuses_own_to_node_ports": True,
+                "firewall_without_endpoints": False,
+                "firewall_on_entry": False,
+            },
+        ),
+    ],
+)
+def test_earlier_versions_of_nftables_mode_differ_further(
+    version: tuple[int, int], expected: dict[str, object]
+) -> None:
+    early = differences(traits_of(Mode.NFTABLES, version), MODE_TRAITS[Mode.NFTABLES])
+    assert {name: each for name, each in early.items() if not name.startswith(("reads", "zero"))} == expected
+
+
+@pytest.mark.parametrize(
+    ("gate", "name"),
+    [
+        ("LoadBalancerIPMode", "reads_ip_mode"),
+        ("ServiceTrafficDistribution", "reads_zone_hints_always"),
+        ("PreferSameTrafficDistribution", "reads_node_hints"),
+    ],
+)
+def test_a_feature_gate_that_is_set_counts_more_than_the_version(gate: str, name: str) -> None:
+    assert getattr(traits_of(Mode.NFTABLES, (1, 36), {gate: False}), name) is False
+    assert getattr(traits_of(Mode.NFTABLES, (1, 29), {gate: True}), name) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("v1.36.2", (1, 36)),
+        ("v1.31.0-eks-a1b2c3", (1, 31)),
+        ("1.28+k3s1", (1, 28)),
+        ("", NEWEST),
+        ("unknown", NEWEST),
+    ],
+)
+def test_a_version_is_read_from_what_a_node_tells(text: str, version: tuple[int, int]) -> None:
+    assert read_version(text) == version
