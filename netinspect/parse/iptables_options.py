@@ -60,7 +60,7 @@ MATCHES: Mapping[str, Forms] = _forms(
         "cluster": "cluster-total-nodes cluster-local-node cluster-local-nodemask cluster-hash-seed",
         "comment": "comment:s",
         "connbytes": "connbytes connbytes-mode connbytes-dir",
-        "connlabel": "label set:0",
+        "connlabel": "label:q set:0",
         "connlimit": "connlimit-upto connlimit-above connlimit-mask connlimit-saddr:0 connlimit-daddr:0",
         "connmark mark": "mark",
         "conntrack": "ctstate ctproto ctorigsrc ctorigdst ctreplsrc ctrepldst ctorigsrcport ctorigdstport "

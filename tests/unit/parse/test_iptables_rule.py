@@ -52,7 +52,10 @@ def test_reads_the_flag_of_fragments(text: str, fragment: bool | None) -> None:
         (r'"it\'s a \"quoted\" \\ back"', 'it\'s a "quoted" \\ back'),
         ('"ends with \\\\"', "ends with \\"),
         ('"a -j B -m c ! -s d"', "a -j B -m c ! -s d"),
-        ('"two\nlines\n\n-A X -j DROP\nCOMMIT\n# Completed"', "two\nlines\n\n-A X -j DROP\nCOMMIT\n# Completed"),
+        (
+            '"two\nlines\n\n-A X -j DROP\nCOMMIT\n# Completed"',
+            "two\nlines\n\n-A X -j DROP\nCOMMIT\n# Completed",
+        ),
         ('"tab\tand \u2028 \x85 ümlaut"', "tab\tand \u2028 \x85 ümlaut"),
         ("-m", "-m"),
         ("-j", "-j"),
@@ -150,7 +153,9 @@ def test_keeps_what_it_does_not_understand(
 
 def test_a_remainder_begins_at_its_place_behind_counters_too() -> None:
     """Its place is one of the line without counters."""
-    (rule,) = parse_iptables_save(rule_text("[12:3456] -A X -p tcp -m new --x y")).tables["nat"].chains["X"].rules
+    (rule,) = (
+        parse_iptables_save(rule_text("[12:3456] -A X -p tcp -m new --x y")).tables["nat"].chains["X"].rules
+    )
     assert (rule.raw, rule.remainder) == ("-A X -p tcp -m new --x y", "-m new --x y")
     assert (rule.packets, rule.bytes, rule.protocol) == (12, 3456, Value("tcp"))
 

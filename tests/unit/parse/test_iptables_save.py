@@ -74,7 +74,9 @@ def test_no_output_is_no_table() -> None:
 def test_a_table_that_the_tool_could_not_print_is_unreadable_whatever_follows() -> None:
     """The announced table follows, emptied; the foreign one does not follow at all."""
     ruleset = parse_iptables_save(TAINTED + table_text(":PREROUTING ACCEPT [0:0]") + FOREIGN)
-    assert ruleset.tables["nat"].unreadable == "contains incompatible base-chains, use 'nft' tool to list them."
+    assert (
+        ruleset.tables["nat"].unreadable == "contains incompatible base-chains, use 'nft' tool to list them."
+    )
     assert list(ruleset.tables["nat"].chains) == ["PREROUTING"]
     assert ruleset.tables["raw"] == Table(name="raw", unreadable="is incompatible, use 'nft' tool.")
 
