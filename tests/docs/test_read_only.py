@@ -29,6 +29,7 @@ from netinspect.probes import (
     conntrack_stale,
     conntrack_top,
     conntrack_watch,
+    dataplane,
     dns,
     dns_servers,
     watch,
@@ -66,6 +67,13 @@ MADE: dict[str, tuple[Any, ...]] = {
         conntrack_watch.build_watch_probe(60),
         conntrack_watch.build_watch_probe(60, (FlowEventType.NEW,), WANTED),
     ),
+    "build_iptables_probes": dataplane.build_iptables_probes(),
+    "build_nft_ruleset_probe": (dataplane.build_nft_ruleset_probe(),),
+    "build_nft_text_probe": (dataplane.build_nft_text_probe(),),
+    "build_nft_kube_proxy_probes": dataplane.build_nft_kube_proxy_probes(),
+    "build_ipvs_probes": dataplane.build_ipvs_probes(),
+    "build_ipset_probe": (dataplane.build_ipset_probe(),),
+    "build_dataplane_plan": (dataplane.build_dataplane_plan(),),
     "build_dns_probe": (dns.build_dns_probe((QUERY,)), dns.build_dns_probe((QUERY,), netns=NETNS)),
     "build_resolver_plan": (dns.build_resolver_plan(POD),),
     "build_links_plan": (dns_servers.build_links_plan(),),
@@ -137,24 +145,57 @@ def reads_only_curl(arguments: tuple[str, ...]) -> bool:
     return (
         len(arguments) == 4
         and arguments[:3] == ("-gsSf", "-m", "3")
-        and re.fullmatch(r"http://(127\.0\.0\.1|\[::1\]):10249/configz", arguments[3]) is not None
+        and re.fullmatch(r"http://(127\.0\.0\.1|\[::1\]):10249/(configz|proxyMode)", arguments[3]) is not None
     )
+
+
+def reads_only_nft(arguments: tuple[str, ...]) -> bool:
+    """`nft` with flags of output, `list` and an object: one name of letters, as it joins its arguments to one text."""
+    words = [word for word in arguments if word not in ("-j", "-s", "-t")]
+    return words == ["list", "ruleset"] or (
+        len(words) == 4
+        and words[:2] == ["list", "table"]
+        and all(re.fullmatch(r"[a-z0-9-]+", word) for word in words[2:])
+    )
+
+
+def reads_only_ipvsadm(arguments: tuple[str, ...]) -> bool:
+    """`ipvsadm` that saves or lists, by numbers, as it would ask the DNS for names."""
+    return arguments == ("-Sn",) or (
+        arguments[:1] == ("-Ln",) and set(arguments[1:]) <= {"--stats", "--rate", "--exact"}
+    )
+
+
+# Scripts that run a command after a look, by the number of their own arguments before it.
+BEFORE_A_COMMAND = {
+    "narrow.sh": 1,
+    "omit.sh": 1,
+    "watch.sh": 2,
+    "within.sh": 2,
+    "conntrack_loaded.sh": 0,
+    "loaded.sh": 3,
+    "iptables_nft.sh": 1,
+}
 
 
 def reads_only_sh(arguments: tuple[str, ...]) -> bool:
     """A script of ours with a command that only reads, or a line of such commands."""
     if arguments[:1] != ("-c",):
         return False
-    for name, before in (("narrow.sh", 1), ("watch.sh", 2), ("within.sh", 2), ("conntrack_loaded.sh", 0)):
+    for name, before in BEFORE_A_COMMAND.items():
         if arguments[1:3] == (compact(name), "netinspect"):
             return reads_only(arguments[3 + before :])
     if arguments[1:3] in ((compact("dns.sh"), "netinspect"), (compact("resolv_conf.sh"), "netinspect")):
+        return True
+    if arguments[1:] == (compact("nft_tables.sh"),):
         return True
     return len(arguments) == 2 and all(
         each.name == "[" or (reads_only(each.words) and not writes(each))
         for each in read_script(arguments[1]).commands
     )
 
+
+SAVES = ("iptables-legacy-save", "ip6tables-legacy-save", "iptables-nft-save", "ip6tables-nft-save")
 
 RULES: dict[str, Callable[[tuple[str, ...]], bool]] = {
     "ip": reads_only_ip,
@@ -167,6 +208,11 @@ RULES: dict[str, Callable[[tuple[str, ...]], bool]] = {
     ),
     "sleep": lambda arguments: len(arguments) == 1 and arguments[0].isdigit(),
     "sh": reads_only_sh,
+    "nft": reads_only_nft,
+    "ipvsadm": reads_only_ipvsadm,
+    "ipset": lambda arguments: arguments in (("save",), ("list", "-n")),
+    # No table is named: a table of the legacy backend is made by asking for it.
+    **dict.fromkeys(SAVES, lambda arguments: arguments in ((), ("-c",))),
 }
 
 
@@ -188,6 +234,36 @@ def test_whatever_asks_conntrack_is_kept_from_loading_its_module() -> None:
     asking = {probe.name for probe in PROBES if "conntrack" in probe.argv}
     assert asking == {probe.name for probe in PROBES if probe.is_conntrack}
     assert len(asking) == 7
+
+
+# What speaks netlink to a part of the kernel that may be a module, and the module.
+MODULES_ASKED = {
+    "nft": "nf_tables",
+    "iptables-nft-save": "nf_tables",
+    "ip6tables-nft-save": "nf_tables",
+    "ipset": "ip_set",
+    "ipvsadm": "ip_vs",
+}
+
+
+def test_whatever_asks_a_module_is_kept_from_loading_it() -> None:
+    """Each stands behind loaded.sh with the module's name; iptables-nft-save also behind iptables_nft.sh."""
+    looked_at = 0
+    for probe in PROBES:
+        argv = probe.argv
+        for at, program in enumerate(argv):
+            if program not in MODULES_ASKED:
+                continue
+            looked_at += 1
+            guard = argv.index(compact("loaded.sh"))
+            assert guard < at
+            assert argv[guard + 2] == MODULES_ASKED[program]
+            assert ("nft-save" in program) == (
+                argv[at - 3 : at - 1] == (compact("iptables_nft.sh"), "netinspect")
+            )
+        if compact("nft_tables.sh") in argv:
+            assert argv[argv.index(compact("loaded.sh")) + 2] == "nf_tables"
+    assert looked_at >= 14
 
 
 def test_a_watched_probe_only_reads() -> None:
@@ -219,6 +295,16 @@ def test_one_plan_writes_and_says_what() -> None:
         "iptables -A INPUT -j DROP",
         "iptables-legacy-save -t nat",
         "nft add table ip t",
+        "nft flush ruleset",
+        "nft -j list table ip x;flush",
+        "nft -f /tmp/rules",
+        "iptables-nft-save -t nat",
+        "iptables-nft-save -M /bin/true",
+        "ip6tables-legacy-save -c -t filter",
+        "ipset flush",
+        "ipset save -file /etc/x",
+        "ipvsadm -Ln -Z",
+        "ipvsadm -Z",
         "conntrack -D",
         "conntrack -L -z",
         "conntrack -E -e ALL -F",
@@ -285,6 +371,10 @@ def writes(command: SimpleCommand) -> list[str]:
 GIVEN = {
     "node.sh": {"$@", "$tool"},
     "narrow.sh": {"$@"},
+    "omit.sh": {"$@"},
+    "loaded.sh": {"$@"},
+    "iptables_nft.sh": {"$@"},
+    "nft_tables.sh": set(),
     "watch.sh": {"$@", "$tool"},
     "conntrack_loaded.sh": {"$@"},
     "within.sh": {"$@"},

@@ -1,0 +1,21 @@
+# Prints each nft table that is not one of iptables' as nft's JSON, a line a table, without counters and set elements.
+# POSIX sh, run as a probe. What an iptables table holds is read by iptables-save, which says it in iptables' words.
+tables=$(nft list tables) || exit
+printf '%s\n' "$tables" | {
+  code=0
+  while read -r word family name; do
+    [ "$word" = table ] || continue
+    case ",ip,ip6," in
+      *",$family,"*) case ",filter,mangle,nat,raw,security," in *",$name,"*) continue ;; esac ;;
+    esac
+    case $name in
+      # nft joins its arguments to one text: a name that is more than a name to it is not asked for.
+      *[!0-9A-Za-z/_.-]*)
+        echo "a table with an uncommon name was not read: $family $name" >&2
+        code=1
+        ;;
+      *) nft -j -s -t list table "$family" "$name" || code=$? ;;
+    esac
+  done
+  exit "$code"
+}
