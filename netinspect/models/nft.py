@@ -148,7 +148,8 @@ class NftTable(_Part, frozen=True):
         chains: by name, in the order printed.
         sets: sets and maps by name, in the order printed.
         objects: in the order printed.
-        flags: `dormant` (no packet comes here), `owner`, `persist`.
+        flags: `dormant` (no packet comes here), `owner`, `persist`. nft before 1.1.0 prints any text where there is
+            exactly one, so one that is not known may be any of them.
         handle: None where the table itself was not printed (`list chain`, `list set`).
         comment: nft 1.0.6 does not print it.
         remainder: compact JSON of the keys that are not known.

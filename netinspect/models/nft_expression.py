@@ -165,7 +165,8 @@ class Element(Node, frozen=True, tag="element"):
     """An element of a set or a map.
 
     Attributes:
-        key: a value, Prefix, Range or Concat; `*` is what no other element takes.
+        key: a value, Prefix, Range or Concat; `*` is what no other element takes. Of an element that is not understood
+            it is all of it, Unknown, and there is no data.
         data: what a map has for it: a value, Concat, Verdict; None in a set.
         timeout_s: its own timeout, seconds.
         expires_s: what is left of its timeout, seconds.

@@ -48,22 +48,13 @@ def _parse_short_statement(data: bytes) -> stmt.Statement:
     return build_statement(msgspec.json.decode(data))
 
 
-def parse_set_element(text: msgspec.Raw) -> nft.Element:
-    """Read one element of a named set.
+def parse_element(text: msgspec.Raw, is_map: bool) -> nft.Element:
+    """Read one element of a named set, or of a map: `[KEY, DATA]`.
 
     Raises:
-        ValueError: it is no element, or no JSON (also `msgspec.DecodeError`).
+        ValueError: the text is no JSON (also `msgspec.DecodeError`).
     """
-    return _build_element(msgspec.json.decode(text), is_map=False)
-
-
-def parse_map_element(text: msgspec.Raw) -> nft.Element:
-    """Read one element of a named map: `[KEY, DATA]`.
-
-    Raises:
-        ValueError: it is no element, or no JSON (also `msgspec.DecodeError`).
-    """
-    return _build_element(msgspec.json.decode(text), is_map=True)
+    return _build_element(msgspec.json.decode(text), is_map)
 
 
 def build_statement(value: Any) -> stmt.Statement:
@@ -133,7 +124,7 @@ def _target_builder(kind: type[nft.Jump | nft.Goto]) -> Callable[[Any], Any]:
     """Return what reads a jump: one name of a chain stands in very many of them."""
 
     def build(body: Any) -> Any:
-        if not isinstance(body, dict) or list(body) != ["target"] or not isinstance(body["target"], str):
+        if not _has_only(body, "target") or not isinstance(body["target"], str):
             raise _UnreadableError("expected a target")
         return kind(sys.intern(body["target"]))
 
@@ -171,7 +162,7 @@ def _lookup_builder(kind: type[nft.Lookup]) -> Callable[[Any], nft.Lookup]:
         if not isinstance(body, dict) or body.keys() != {"key", "data"}:
             raise _UnreadableError("a look-up has a key and data")
         data = body["data"]
-        is_set = isinstance(data, dict) and list(data) == ["set"]
+        is_set = _has_only(data, "set")
         return kind(
             build_expression(body["key"]),
             _build_set(data["set"], is_map=True) if is_set else build_expression(data),
@@ -181,36 +172,43 @@ def _lookup_builder(kind: type[nft.Lookup]) -> Callable[[Any], nft.Lookup]:
 
 
 def _build_element(value: Any, is_map: bool) -> nft.Element:
-    data = None
-    if is_map:
-        if not isinstance(value, list) or len(value) != 2:
-            raise _UnreadableError("an element of a map has a key and data")
-        value, data = value[0], build_expression(value[1])
-    if not isinstance(value, dict) or list(value) != ["elem"]:
+    try:
+        return _build_pair(value) if is_map else _build_key(value, None)
+    except _FAULTS:
+        return nft.Element(_unknown(value))
+
+
+def _build_pair(value: Any) -> nft.Element:
+    if not isinstance(value, list) or len(value) != 2:
+        raise _UnreadableError("an element of a map has a key and data")
+    return _build_key(value[0], build_expression(value[1]))
+
+
+def _build_key(value: Any, data: nft.Expression | None) -> nft.Element:
+    if not _has_only(value, "elem"):
         return nft.Element(build_expression(value), data)
     body = value["elem"]
-    if not isinstance(body, dict) or "val" not in body:
+    if not isinstance(body, dict) or "val" not in body or _has_only(body["val"], "elem"):
         raise _UnreadableError("an element has a value")
-    return _build_wrapped_element(body, data)
-
-
-def _build_wrapped_element(body: dict[str, Any], data: nft.Expression | None) -> nft.Element:
-    known = {name for name in _ELEMENT_KEYS if name in body}
     counter = body.get("counter")
-    if not isinstance(counter, dict) or counter.keys() != _COUNTER_KEYS:
-        known.discard("counter")
-        counter = {}
-    rest = {name: value for name, value in body.items() if name not in known}
+    counts = counter if isinstance(counter, dict) and counter.keys() == _COUNTER_KEYS else {}
+    known = _ELEMENT_KEYS if counts else _ELEMENT_KEYS - {"counter"}
+    rest = {name: each for name, each in body.items() if name not in known}
     fields = {
         "key": build_expression(body["val"]),
         "data": data,
         "timeout_s": body.get("timeout"),
         "expires_s": body.get("expires"),
         "comment": body.get("comment", ""),
-        **counter,
+        **counts,
         "remainder": show_json(rest) if rest else "",
     }
     return msgspec.convert(fields, nft.Element)
+
+
+def _has_only(value: Any, key: str) -> bool:
+    """Whether it is an object with that one key."""
+    return isinstance(value, dict) and list(value) == [key]
 
 
 def _object_builder(type_: str) -> Callable[[Any], Any]:
@@ -218,7 +216,7 @@ def _object_builder(type_: str) -> Callable[[Any], Any]:
     own = _OWN.get(type_)
 
     def build(body: Any) -> Any:
-        if isinstance(body, str) or (isinstance(body, dict) and list(body) == ["map"]):
+        if isinstance(body, str) or _has_only(body, "map"):
             return stmt.ObjectRef(type_, build_expression(body))
         if own is None:
             raise _UnreadableError("expected the name of an object")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -32,10 +32,8 @@ from netinspect.parse.nft_bodies import (
     read_parts,
     show_json,
 )
-from netinspect.parse.nft_expressions import parse_map_element, parse_set_element, parse_statement
+from netinspect.parse.nft_expressions import parse_element, parse_statement
 from netinspect.parse.tool_output import decode_output, decode_part
-
-T = TypeVar("T")
 
 
 class _Output(msgspec.Struct):
@@ -44,6 +42,8 @@ class _Output(msgspec.Struct):
 
 _OUTPUT = msgspec.json.Decoder(_Output)
 _META_INFO = msgspec.json.Decoder(MetaInfo)
+# A table with one flag: nft before 1.1.0 prints memory that it has freed, and ends here where that is no UTF-8.
+_CUT_AT_FLAGS = b'"flags":'
 _HOOK_KEYS = ("type", "hook", "prio", "policy", "dev")
 
 
@@ -56,12 +56,16 @@ def parse_nft_json(text: bytes | str) -> NftRuleset:
     """
     # What no UTF-8 can say is refused by the decoder, as any other byte that is none.
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if data.rstrip().endswith(_CUT_AT_FLAGS):
+        raise ParseError("the output ends at the flags of a table, as nft before 1.1.0 may", source=SOURCE)
     reading = _Reading()
     for each in decode_output(_OUTPUT, data, SOURCE).nftables:
         try:
             reading.add(each)
         except RecursionError as error:
             raise body_error("nested deeper than anything that nft prints", each) from error
+        except (ValueError, msgspec.DecodeError) as error:
+            raise body_error(str(error), each) from error
     return reading.finish()
 
 
@@ -221,7 +225,7 @@ def _read_set(body: SetBody, remainder: str, is_meter: bool) -> NftSet:
         map=None if body.map is None else _split_type(body.map),
         is_meter=is_meter,
         flags=_many(body.flags),
-        elements=tuple([_read_element(each, body.map is not None) for each in body.elem]),
+        elements=_read_elements(body.elem, body.map is not None),
         timeout_s=body.timeout,
         gc_interval_s=body.gc_interval,
         size=body.size,
@@ -253,15 +257,8 @@ def _many(value: str | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _read_statements(raws: tuple[msgspec.Raw, ...]) -> tuple[Statement, ...]:
-    return tuple([_read(parse_statement, raw) for raw in raws])
+    return tuple([parse_statement(raw) for raw in raws])
 
 
-def _read_element(raw: msgspec.Raw, is_map: bool) -> Element:
-    return _read(parse_map_element if is_map else parse_set_element, raw)
-
-
-def _read(parse: Callable[[msgspec.Raw], T], raw: msgspec.Raw) -> T:
-    try:
-        return parse(raw)
-    except (ValueError, msgspec.DecodeError) as error:
-        raise body_error(str(error), raw) from error
+def _read_elements(raws: tuple[msgspec.Raw, ...], is_map: bool) -> tuple[Element, ...]:
+    return tuple([parse_element(raw, is_map) for raw in raws])

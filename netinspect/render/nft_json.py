@@ -13,6 +13,7 @@ import msgspec
 
 from netinspect.models.nft import NftChain, NftHook, NftObject, NftRule, NftRuleset, NftSet, NftTable
 from netinspect.models.nft_codec import build_json, build_remainder
+from netinspect.models.nft_expression import Unknown
 
 
 def render_nft_json(ruleset: NftRuleset) -> str:
@@ -33,7 +34,7 @@ def _build_meta_info(ruleset: NftRuleset) -> dict[str, Any]:
 
 
 def _build_table(table: NftTable) -> Iterator[dict[str, Any]]:
-    more = {"flags": table.flags, "comment": table.comment}
+    more = {"flags": table.flags, "comment": table.comment or None}
     yield {"table": {"family": table.family, "name": table.name} | _said(more, table.remainder)}
     place = {"family": table.family, "table": table.name}
     for chain in table.chains.values():
@@ -50,11 +51,12 @@ def _build_table(table: NftTable) -> Iterator[dict[str, Any]]:
 
 def _build_chain(chain: NftChain) -> dict[str, Any]:
     hook = {} if chain.base is None else _build_hook(chain.base)
-    return {"name": chain.name} | _said({"comment": chain.comment, **hook}, chain.remainder)
+    return {"name": chain.name} | _said({"comment": chain.comment or None, **hook}, chain.remainder)
 
 
 def _build_hook(hook: NftHook) -> dict[str, Any]:
     return {
+        # An empty one is printed too: the chain must not become a regular one.
         "type": hook.type,
         "hook": hook.hook,
         "prio": hook.priority,
@@ -64,15 +66,14 @@ def _build_hook(hook: NftHook) -> dict[str, Any]:
 
 
 def _build_object(each: NftObject) -> dict[str, Any]:
-    more = {"comment": each.comment, "packets": each.packets, "bytes": each.bytes}
+    more = {"comment": each.comment or None, "packets": each.packets, "bytes": each.bytes}
     return {"name": each.name} | _said(more, each.remainder)
 
 
 def _build_set(set_: NftSet) -> dict[str, Any]:
-    type_ = _one_or_many(set_.type) if isinstance(set_.type, tuple) else build_json(set_.type)
+    types = {"type": _build_type(set_.type)} | ({} if set_.map is None else {"map": _build_type(set_.map)})
     more = {
-        "map": None if set_.map is None else _one_or_many(set_.map),
-        "comment": set_.comment,
+        "comment": set_.comment or None,
         "policy": set_.policy,
         "size": set_.size,
         "flags": set_.flags,
@@ -82,19 +83,24 @@ def _build_set(set_: NftSet) -> dict[str, Any]:
         "elem": build_json(set_.elements),
         "stmt": build_json(set_.statements),
     }
-    return {"name": set_.name, "type": type_} | _said(more, set_.remainder)
+    return {"name": set_.name} | types | _said(more, set_.remainder)
+
+
+def _build_type(type_: tuple[str, ...] | Unknown) -> Any:
+    """Write one type as a string and several as a list, which nft 1.0.6 does not take for the data of a map."""
+    return build_json(type_) if isinstance(type_, Unknown) else _one_or_many(type_)
 
 
 def _build_rule(rule: NftRule) -> dict[str, Any]:
-    return _said({"comment": rule.comment, "expr": build_json(rule.statements)}, rule.remainder)
+    return _said({"comment": rule.comment or None, "expr": build_json(rule.statements)}, rule.remainder)
 
 
 def _said(more: dict[str, Any], remainder: str) -> dict[str, Any]:
     """Return what there is to say, with what was not understood."""
-    said = {name: value for name, value in more.items() if value not in (None, "", [], ())}
+    said = {name: value for name, value in more.items() if value not in (None, [], ())}
     return said | build_remainder(remainder)
 
 
 def _one_or_many(values: tuple[str, ...]) -> str | tuple[str, ...]:
     """Write a list of one member as nft does where it prints types and devices: without brackets."""
-    return values[0] if len(values) == 1 else values
+    return values[0] if len(values) == 1 and " . " not in values[0] else values

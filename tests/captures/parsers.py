@@ -24,6 +24,7 @@ from netinspect.parse.ipvsadm_traffic import parse_statistics as parse_ipvs_stat
 from netinspect.parse.kube_proxy_config import parse_configz
 from netinspect.parse.lsns import parse_lsns
 from netinspect.parse.mountinfo import parse_pinned_netns
+from netinspect.parse.nft_json import parse_nft_json
 from netinspect.parse.node_facts import parse_flow_bytes, parse_node_facts
 from netinspect.parse.proc import parse_comm_grep, parse_netns_listing
 from netinspect.parse.resolv_conf import parse_resolv_conf
@@ -55,6 +56,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "lsns": parse_lsns,
     "mountinfo": parse_pinned_netns,
     "netns-listing": parse_netns_listing,
+    "nft-json": parse_nft_json,
     "node-facts": parse_node_facts,
     "proc-cgroup": lambda stdout: parse_proc_cgroup(ANY_PID, stdout.decode()),
     "resolv-conf": parse_resolv_conf,
