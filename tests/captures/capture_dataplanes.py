@@ -79,14 +79,14 @@ def cases() -> Iterator[Case]:
         for mode in ("iptables", "nftables"):
             yield Case(version, mode)
     yield Case(OLDER, "iptables")
-    yield Case(OLDER, "nftables", extra=_GATE)
+    yield Case(OLDER, "nftables", _without_any, extra=_GATE)
     yield Case(OLDEST, "iptables")
     for name, extra in _SETTINGS.items():
         for mode in ("iptables", "nftables"):
             if mode == "iptables" or name not in _ONLY_IPTABLES:
                 yield Case(NEW, mode, build_few_shapes, name, extra)
-    for name in ("bridge", "prefix"):
-        yield Case(OLDER, "nftables", build_few_shapes, name, {**_GATE, **_SETTINGS[name]})
+    # By index, not by name (`iif`); with a prefix of names it writes what nft refuses as a whole.
+    yield Case(OLDER, "nftables", build_few_shapes, "bridge", {**_GATE, **_SETTINGS["bridge"]})
     yield from (Case(NEW, mode, _large, "large") for mode in ("iptables", "nftables"))
     yield Case(OLDEST, "iptables", _large, "large")
 
@@ -110,6 +110,15 @@ def load(folder: Path, name: str) -> str:
 
 def _large(builder: Builder) -> tuple[Shape, ...]:
     return (build_large_shape(builder), *build_few_shapes(builder))
+
+
+def _without_any(builder: Builder) -> tuple[Shape, ...]:
+    """Return the shapes that 1.29.0 can write as nftables.
+
+    A source range that holds the load balancer's own address (/0) makes it add an element twice, and nft then refuses
+    the whole transaction: nothing of any Service is written.
+    """
+    return tuple(shape for shape in build_shapes(builder) if shape.name != "ranges-any")
 
 
 def _capture(lab: Lab, case: Case, program: Path) -> None:
