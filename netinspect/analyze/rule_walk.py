@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from netinspect.analyze.packet_mark import Mark, Marking
 from netinspect.analyze.rule_branch import Branch
 from netinspect.analyze.rule_chain import ChainRules
@@ -243,10 +245,19 @@ class _Visit:
         elif effect.verdict is Verdict.NOTHING:
             branch.remark(effect.marking, ref, residue.probability)
         elif effect.verdict is Verdict.TRANSLATE:
-            branch.translate(effect, residue.recorded, ref, residue.probability)
+            self._translate(branch, rule, residue, effect)
         else:
             branch.leave(effect.verdict, ref, residue.probability)
         return (branch,)
+
+    def _translate(self, branch: Branch, rule: Rule, residue: Residue, effect: Effect) -> None:
+        if effect.address is None:  # to another port of where it is going already
+            effect = replace(effect, address=self._view.address)
+        if effect.address is None:
+            self._doubt(branch, "target leaves an address that no rule names", rule)
+            return
+        ref = self._walker.ref(self._table, rule)
+        branch.translate(effect, residue.recorded, ref, residue.probability)
 
     def _jump(self, branch: Branch, rule: Rule, residue: Residue) -> Sequence[Branch]:
         assert rule.target is not None  # `_act` saw it

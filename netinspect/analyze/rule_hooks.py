@@ -1,0 +1,81 @@
+"""The way of a packet through the tables of iptables at each hook, and what happens to its source at the end.
+
+The order of tables is the kernel's (`enum nf_ip_hook_priorities`): raw, mangle, nat, filter. What nat translates is
+followed no further: filter rules on it are no part of a service map. What it does not translate goes on to INPUT or
+FORWARD, by its destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from netinspect.analyze.packet_mark import Mark, Marking
+from netinspect.analyze.rule_effect import Verdict
+from netinspect.analyze.rule_leaf import End, Leaf, merge_leaves, put_behind
+from netinspect.analyze.rule_packet import Packet, PacketView
+from netinspect.analyze.rule_walk import RuleWalker
+from netinspect.models.ipset import IpSet
+from netinspect.models.iptables import Ruleset
+from netinspect.models.service_map import Hook
+
+NO_MARK = Mark()
+_GOES_ON = frozenset((Verdict.RETURN, Verdict.ACCEPT))
+_FIRST = {Hook.OUTPUT: "OUTPUT", Hook.PREROUTING: "PREROUTING", Hook.INPUT: "PREROUTING"}
+
+
+class HookWalker:
+    """Walks the hooks of one ruleset."""
+
+    def __init__(self, rules: Ruleset, sets: Mapping[str, IpSet] | None = None) -> None:
+        self.rules = RuleWalker(rules, sets)
+
+    def walk(self, packet: Packet) -> tuple[Leaf, ...]:
+        """Return what happens to a packet, for every source: translated, refused, or let through (ACCEPT, RETURN).
+
+        At INPUT a packet comes in as at PREROUTING, and what no rule accepts is RETURN.
+        """
+        view = PacketView(packet)
+        leaves: tuple[Leaf, ...] = (Leaf(ends=(End(Verdict.RETURN),)),)
+        for table, chain in _way_of(packet):
+            leaves = self._pass(leaves, table, chain, view)
+        return leaves
+
+    def leave(self, view: PacketView, mark: Mark) -> tuple[Leaf, ...]:
+        """Return what nat POSTROUTING does to a packet with a mark: whether its source is rewritten (MASQUERADE)."""
+        return self.rules.walk("nat", "POSTROUTING", view, mark)
+
+    def _pass(self, leaves: tuple[Leaf, ...], table: str, chain: str, view: PacketView) -> tuple[Leaf, ...]:
+        after: list[Leaf] = []
+        for leaf in map(_join_open_ends, leaves):
+            end = leaf.end
+            if end is None or end.verdict not in _GOES_ON:
+                after.append(leaf)
+                continue
+            mark = leaf.mark.then(end.mark).apply(NO_MARK)
+            behind = (put_behind(leaf, each) for each in self.rules.walk(table, chain, view, mark))
+            after.extend(each for each in behind if each is not None)
+        return merge_leaves(after) if len(after) > 1 else tuple(after)
+
+
+def _way_of(packet: Packet) -> Iterable[tuple[str, str]]:
+    first = _FIRST[packet.hook]
+    for table in ("raw", "mangle", "nat"):
+        yield table, first
+    if packet.hook is Hook.OUTPUT:
+        yield "filter", "OUTPUT"
+    else:
+        second = "INPUT" if packet.is_local else "FORWARD"
+        yield "mangle", second
+        yield "filter", second
+
+
+def _join_open_ends(leaf: Leaf) -> Leaf:
+    """Let what was parted and then went nowhere go on as one; of its mark is known what all parts agree in."""
+    if len(leaf.ends) < 2 or not all(end.verdict in _GOES_ON for end in leaf.ends):
+        return leaf
+    mark: Marking = leaf.ends[0].mark
+    for end in leaf.ends[1:]:
+        mark = mark.join(end.mark)
+    return replace(leaf, ends=(End(Verdict.RETURN, mark=mark),))
