@@ -30,6 +30,7 @@ _MOST_KEPT = 256
 _PARTS_COUNT_IN = "nat"
 _WIDE = Asked.ADDRESS | Asked.PORT
 _START = Mark()
+_LOOPBACK = frozenset(("127.0.0.0/8", "::1/128"))
 
 
 class RuleWalker:
@@ -281,8 +282,19 @@ class _Visit:
 
 
 def _is_idle(rule: Rule) -> bool:
-    """Whether a rule changes nothing for anyone: it only counts."""
-    return rule.target is None
+    """Whether a rule changes nothing for Services: it only counts, or protects the loopback network.
+
+    kubelet and kube-proxy (KUBE-FIREWALL) refuse what others send to loopback addresses, whatever its port; the kernel
+    itself does so as well, unless it is told to route such packets.
+    """
+    if rule.target is None:
+        return True
+    return (
+        rule.destination is not None
+        and rule.destination.text in _LOOPBACK
+        and rule.protocol is None
+        and rule.target.name in ("DROP", "REJECT")
+    )
 
 
 def _has_translation(chain: Chain) -> bool:
