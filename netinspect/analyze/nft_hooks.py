@@ -1,0 +1,94 @@
+"""Which base chains of a ruleset a packet meets, in which order.
+
+nat chains of one hook are entered by conntrack at one place among the others, whatever their own priority: that only
+orders them among themselves (net/netfilter/nf_nat_core.c, `nf_nat_register_fn`). Chains of the same priority are taken
+in the order printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from netinspect.models.fact import Gap, Reason
+from netinspect.models.nft import NftChain, NftRuleset, NftTable
+
+PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
+
+_FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
+_TYPES = ("filter", "nat", "route")
+_HOOKS = (PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING)
+_NAT_PRIORITY = {PREROUTING: -100, OUTPUT: -100, INPUT: 100, POSTROUTING: 100}
+
+
+class BaseChain(msgspec.Struct, frozen=True):
+    """A chain that packets enter from a hook."""
+
+    table: NftTable
+    chain: NftChain
+    type: str
+    priority: int
+
+
+def tables_of(ruleset: NftRuleset, family: int) -> tuple[NftTable, ...]:
+    """Return the tables that packets of a family meet."""
+    return tuple(
+        each for each in ruleset.tables if each.family in _FAMILIES[family] and "dormant" not in each.flags
+    )
+
+
+def base_chains(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
+    """Return the base chains of a hook as a packet meets them."""
+    found = [
+        BaseChain(table, chain, chain.base.type, chain.base.priority or 0)
+        for table in tables
+        for chain in table.chains.values()
+        if chain.base is not None and chain.base.hook == hook and chain.base.type in _TYPES
+    ]
+    return tuple(sorted(found, key=lambda each: _place(each, hook)))
+
+
+def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Iterator[Gap]:
+    """Name what may meet packets and is not walked: base chains of unknown hooks or types, and unknown parts."""
+    for table in tables:
+        for chain in table.chains.values():
+            reason = _unread(chain)
+            if reason:
+                yield _gap(node, f"{table.family} {table.name} {chain.name}", reason)
+        if table.remainder:
+            yield _gap(node, f"{table.family} {table.name}", table.remainder)
+    for table in ruleset.tables:
+        if table.family == "netdev" and any(
+            not each.is_regular and each.rules for each in table.chains.values()
+        ):
+            yield _gap(node, f"netdev {table.name}", "rules of links are not walked")
+    for unknown in ruleset.unknown:
+        yield _gap(node, "ruleset", unknown.json)
+
+
+def _place(base: BaseChain, hook: str) -> tuple[int, int]:
+    at = _NAT_PRIORITY.get(hook, base.priority) if base.type == "nat" else base.priority
+    return at, base.priority
+
+
+def _unread(chain: NftChain) -> str:
+    if chain.is_regular:
+        return ""
+    if chain.remainder:
+        return f"unknown keys: {chain.remainder}"
+    assert chain.base is not None
+    if chain.base.hook not in _HOOKS:
+        return f"hook {chain.base.hook or 'none'} is not walked"
+    if chain.base.type not in _TYPES:
+        return f"base chains of type {chain.base.type or 'none'} are not known"
+    return "" if chain.base.priority is not None else "its priority is not known"
+
+
+def _gap(node: str, where: str, detail: str) -> Gap:
+    return Gap(
+        subject=f"node/{node}",
+        fact=f"what nft's {where} does to packets",
+        reason=Reason.UNPARSABLE,
+        detail=detail,
+    )

@@ -1,0 +1,80 @@
+"""Whether a rule that cannot be judged could change what happens to a packet: only then it is worth a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netinspect.analyze.nft_answers import Answer, Chance, Final, Fork, Picked, Translate, answer, change
+from netinspect.analyze.nft_lookup import SetReader
+from netinspect.analyze.nft_packet import Packet, SplitError, State
+from netinspect.analyze.nft_values import Unclear
+from netinspect.models.nft import NftChain, NftRule, NftTable
+from netinspect.models.nft_expression import Accept, Drop, Goto, Jump, Return
+from netinspect.models.nft_statement import Mangle, Match, Notrack, Statement, Xt
+
+_DEEPEST = 16
+
+
+class Influence:
+    """Looks ahead: takes what cannot be judged for both, and asks whether anything can happen at all."""
+
+    def __init__(self, packet: Packet, sets: SetReader) -> None:
+        self._packet = packet
+        self._sets = sets
+
+    def of_rule(self, table: NftTable, chain: NftChain, index: int, at: int, state: State) -> bool:
+        """Whether a rule, from a statement on that may hold, could do something, now or by what it skips."""
+        verdicts = list(self._effects(table, chain.rules[index], at, state, 0))
+        if any(each is True for each in verdicts):
+            return True
+        skips = any(isinstance(each, Accept | Return | Goto) for each in verdicts)
+        return skips and any(self._acts(table, rule, state, 0) for rule in chain.rules[index + 1 :])
+
+    def _acts(self, table: NftTable, rule: NftRule, state: State, depth: int) -> bool:
+        return any(each is True for each in self._effects(table, rule, 0, state, depth))
+
+    def _effects(self, table: NftTable, rule: NftRule, at: int, state: State, depth: int) -> Iterator[object]:
+        """Yield True for what acts, and verdicts that only skip; nothing where the rule cannot match."""
+        for statement in rule.statements[at:]:
+            if isinstance(statement, Mangle | Notrack):
+                yield True
+            if change(statement, "", table, self._packet, state) is not None:
+                continue
+            found = self._ask(statement, table, state)
+            if found is False:
+                return
+            yield from self._of(found, statement, table, state, depth)
+
+    def _ask(self, statement: Statement, table: NftTable, state: State) -> Answer:
+        try:
+            return answer(statement, table, self._packet, state, self._sets)
+        except SplitError:
+            return Unclear(statement)
+
+    def _of(
+        self, found: Answer, statement: Statement, table: NftTable, state: State, depth: int
+    ) -> Iterator[object]:
+        if isinstance(found, Picked):
+            yield from self._of(found.answer, statement, table, state, depth)
+        elif isinstance(found, Fork | Chance):
+            for _, choice in found.choices:
+                yield from self._of(choice, statement, table, state, depth)
+        elif isinstance(found, Jump | Goto):
+            yield found
+            yield self._chain_acts(table, found.target, state, depth + 1)
+        elif isinstance(found, Drop | Translate | Final):
+            yield True
+        elif isinstance(found, Unclear):
+            yield not isinstance(statement, Match) and not _only_asks(statement)
+        else:
+            yield found if isinstance(found, Accept | Return) else None
+
+    def _chain_acts(self, table: NftTable, name: str, state: State, depth: int) -> bool:
+        chain = table.chains.get(name)
+        if chain is None or depth > _DEEPEST:
+            return True
+        return any(self._acts(table, rule, state, depth) for rule in chain.rules)
+
+
+def _only_asks(statement: Statement) -> bool:
+    return isinstance(statement, Xt) and statement.type == "match"
