@@ -35,6 +35,8 @@ def _differing_backends(expected: Branch, seen: Branch, region: SourceRegion | N
         yield "lost"
     if expected.masquerade != seen.masquerade:
         yield "masquerade"
+    if len(expected.backends) == len(seen.backends) and all(map(_is_same, expected.backends, seen.backends)):
+        return
     left, right = (sorted(branch.backends, key=_place) for branch in (expected, seen))
     if list(map(_place, left)) != list(map(_place, right)):
         yield "backends"
@@ -52,6 +54,19 @@ def _differing_backends(expected: Branch, seen: Branch, region: SourceRegion | N
         _hairpin(one, region) != _hairpin(other, region) for one, other in pairs
     ):
         yield "hairpin"
+
+
+def _is_same(one: Backend, other: Backend) -> bool:
+    """Whether two backends are equal but for their rules, as almost all are."""
+    return (
+        one.address == other.address
+        and one.port == other.port
+        and _is_near(one.share, other.share)
+        and one.masqueraded_from == other.masqueraded_from
+        and one.affinity_s == other.affinity_s
+        and one.weight == other.weight
+        and one.forwarding == other.forwarding
+    )
 
 
 def _place(backend: Backend) -> tuple[int, int]:

@@ -56,6 +56,28 @@ class _Entries:
                 return entry
         return None
 
+    def exceptions(self, key: _Port) -> frozenset[str]:
+        """Return all networks that entries for any local address leave out."""
+        found = self.anywhere.get(key, ())
+        return frozenset(each for entry in found for each in entry.destination.except_)
+
+
+class _LocalAddresses:
+    """A node's addresses, parted by the networks that hold them: there are few such partings and many node ports."""
+
+    def __init__(self, addresses: Iterable[Address], family: int) -> None:
+        self.addresses = {each for each in addresses if each.version == family}
+        self._parts: dict[frozenset[str], tuple[tuple[Address, ...], ...]] = {}
+
+    def part(self, networks: frozenset[str]) -> tuple[tuple[Address, ...], ...]:
+        """Return the addresses, each with those that are in the same of the networks."""
+        if networks not in self._parts:
+            found: dict[tuple[bool, ...], list[Address]] = defaultdict(list)
+            for address in sorted(self.addresses, key=address_key):
+                found[tuple(address in _network(each) for each in sorted(networks))].append(address)
+            self._parts[networks] = tuple(map(tuple, found.values()))
+        return self._parts[networks]
+
 
 def compare_maps(
     expected: ServiceMap, seen: ServiceMap, local_addresses: Iterable[Address]
@@ -74,8 +96,8 @@ def compare_maps(
     if expected.family != seen.family:
         raise ValueError(f"one map is of IPv{expected.family}, the other of IPv{seen.family}")
     left, right = _Entries(expected.entries), _Entries(seen.entries)
-    local = sorted({each for each in local_addresses if each.version == seen.family}, key=address_key)
-    if not local and (left.anywhere or right.anywhere):
+    local = _LocalAddresses(local_addresses, seen.family)
+    if not local.addresses and (left.anywhere or right.anywhere):
         raise ValueError("node ports cannot be compared: no local address of the node is known")
     found = [
         difference
@@ -102,23 +124,17 @@ def _order(key: _Port) -> tuple[int, str, int]:
     return _HOOKS.index(key.hook), key.protocol, key.port
 
 
-def _groups(key: _Port, left: _Entries, right: _Entries, local: Sequence[Address]) -> Iterator[_Group]:
-    is_anywhere = key in left.anywhere or key in right.anywhere
-    own = set(local) if is_anywhere else set()
+def _groups(key: _Port, left: _Entries, right: _Entries, local: _LocalAddresses) -> Iterator[_Group]:
     named = {*left.at.get(key, ()), *right.at.get(key, ())}
-    pairs: dict[tuple[int, int], list[Address]] = defaultdict(list)
-    entries: dict[tuple[int, int], tuple[MapEntry | None, MapEntry | None]] = {}
-    for address in sorted(named | own, key=address_key):
-        is_local = address in own
-        pair = (
-            left.find(key, address, is_local=is_local),
-            right.find(key, address, is_local=is_local),
-        )
-        if pair != (None, None):
-            pairs[id(pair[0]), id(pair[1])].append(address)
-            entries[id(pair[0]), id(pair[1])] = pair
-    for ids, addresses in pairs.items():
-        yield _Group(tuple(addresses), *entries[ids])
+    exceptions = left.exceptions(key) | right.exceptions(key)
+    parts = local.part(exceptions) if key in left.anywhere or key in right.anywhere else ()
+    for part in parts:
+        addresses = tuple(each for each in part if each not in named) if named else part
+        if addresses:
+            yield _Group(addresses, *(side.find(key, addresses[0], is_local=True) for side in (left, right)))
+    for address in sorted(named, key=address_key):
+        is_local = bool(parts) and address in local.addresses
+        yield _Group((address,), *(side.find(key, address, is_local=is_local) for side in (left, right)))
 
 
 def _compare(key: _Port, group: _Group, family: int) -> Iterator[MapDifference]:

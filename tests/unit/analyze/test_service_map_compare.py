@@ -247,3 +247,42 @@ def test_what_cannot_be_compared_is_refused() -> None:
     node_port = replace(six, entries=(entry(to(backend()), address=None),))
     with pytest.raises(ValueError, match="no local address"):
         compare_maps(six, node_port, (parse_address("10.0.0.1"),))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_which_map_is_which_does_not_matter(turned: bool) -> None:
+    any_ = entry(to(backend()), address=None, port=30080)
+    without = entry(to(backend()), address=None, port=30080, except_=("::1/128",))
+    own = entry(to(backend()), address="fd00::1", port=30080)
+    nothing: tuple[MapEntry, ...] = ()
+    for one, other, expected in (
+        (nothing, (any_,), ["::1 fd00::1"]),
+        ((any_,), (without,), ["::1"]),
+        ((without,), (own,), []),
+        ((any_,), (own,), ["::1"]),
+    ):
+        pair = (other, one) if turned else (one, other)
+        found = compare(*pair)
+        addresses = [" ".join(map(str, (each.destination.address, *each.also_at))) for each in found]
+        assert addresses == expected
+
+
+def test_of_two_entries_for_any_address_the_narrower_one_counts() -> None:
+    wide = entry(end(Outcome.DROP), address=None, port=30080)
+    narrow = entry(to(backend()), address=None, port=30080, except_=("::1/128",))
+    each = (
+        entry(to(backend()), address="fd00::1", port=30080),
+        entry(end(Outcome.DROP), address="::1", port=30080),
+    )
+    assert compare((wide, narrow), each) == compare((narrow, wide), each) == ()
+
+
+def test_an_entry_for_any_local_address_says_nothing_of_others() -> None:
+    any_ = entry(to(backend()), address=None)
+    (found,) = compare((any_,), (any_, entry(end(Outcome.DROP))))
+    assert (found.expected.outcome, found.seen.outcome) == (Outcome.NONE, Outcome.DROP)
+
+
+def test_a_backend_without_share_is_one_more_backend() -> None:
+    (found,) = compare((entry(to(backend())),), (entry(to(backend(), backend(POD_B, share=0.0))),))
+    assert found.differs == ("backends",)
