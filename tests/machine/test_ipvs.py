@@ -1,0 +1,252 @@
+"""What the kernel does with packets to virtual servers: the facts that the reader of IPVS builds on.
+
+A client in a netns of its own and the node itself ask for virtual servers whose only real server is a pod's HTTP
+server, in both families. What is seen here is said in docs and code as fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from netinspect.models.ipvs import Forwarding, ServiceAddress
+from netinspect.parse.ipvsadm import parse_listed, parse_saved
+from netinspect.parse.ipvsadm_traffic import parse_rates, parse_statistics
+from netinspect.render.ipvsadm import render_virtual_servers
+from tests.machine.machine import Machine
+
+pytestmark = pytest.mark.machine
+
+VIPS = ("10.96.7.7", "fd00:10:96::77")
+PODS = {
+    "10.96.7.7": ("10.244.1.88", "10.244.1.89"),
+    "fd00:10:96::77": ("fd00:10:244:1::88", "fd00:10:244:1::89"),
+}
+PORT = 80
+ANSWER = b"hello\n"
+REFUSED, TIMED_OUT = 7, 28  # curl(1), EXIT CODES
+
+_WORLD = """
+modprobe -a ip_vs ip_vs_rr ip_vs_wrr dummy bridge veth nf_conntrack
+sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.vs.conntrack=1 net.ipv6.conf.all.accept_dad=0
+ip link add kube-ipvs0 type dummy
+ip link add cni0 type bridge
+ip addr add 10.244.1.1/24 dev cni0
+ip addr add fd00:10:244:1::1/64 dev cni0 nodad
+ip link set cni0 up
+join() {
+  ip netns add "$1"
+  ip link add "veth-$1" type veth peer name eth0 netns "$1"
+  ip -n "$1" addr add "$2" dev eth0
+  ip -n "$1" addr add "$3" dev eth0 nodad
+  ip -n "$1" link set lo up
+  ip -n "$1" link set eth0 up
+  ip link set "veth-$1" up
+}
+join pod 10.244.1.88/24 fd00:10:244:1::88/64
+ip link set veth-pod master cni0
+ip -n pod addr add 10.244.1.89/24 dev eth0
+ip -n pod addr add fd00:10:244:1::89/64 dev eth0 nodad
+ip -n pod route add default via 10.244.1.1
+ip -n pod route add default via fd00:10:244:1::1
+# Not on the pod's bridge: answers have to come back by the node.
+join client 10.9.9.77/24 fd00:9::77/64
+ip addr add 10.9.9.1/24 dev veth-client
+ip addr add fd00:9::1/64 dev veth-client nodad
+ip -n client route add default via 10.9.9.1
+ip -n client route add default via fd00:9::1
+mkdir -p /run/www
+echo hello >/run/www/index.html
+ip netns exec pod busybox httpd -p 8080 -h /run/www
+"""
+_END = """
+kill $(ip netns pids pod) || true
+ip netns del client
+ip netns del pod
+ip link del cni0
+ip link del kube-ipvs0
+"""
+
+
+@pytest.fixture(scope="module")
+def world(machine: Machine) -> Iterator[Machine]:
+    """Give the machine with a client, a pod, and links as a node has them."""
+    machine.check(_WORLD)
+    yield machine
+    machine.check(_END)
+
+
+@pytest.fixture(autouse=True)
+def _empty(world: Machine) -> Iterator[None]:
+    """Each test has virtual servers and addresses of its own."""
+    yield
+    world.check(
+        "ipvsadm -C; ip addr flush dev kube-ipvs0; iptables -F; ip6tables -F; ip6tables -S >/dev/null"
+    )
+
+
+def endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def bind(machine: Machine, vip: str) -> None:
+    """Put an address where kube-proxy puts it."""
+    machine.check(
+        f"ip addr add {vip}/{128 if ':' in vip else 32} dev kube-ipvs0{' nodad' if ':' in vip else ''}"
+    )
+
+
+def serve(machine: Machine, vip: str, *weights: int, scheduler: str = "rr", options: str = "") -> None:
+    """Make a virtual server with a real server for each weight."""
+    at = endpoint(vip, PORT)
+    lines = [f"ipvsadm -A -t {at} -s {scheduler} {options}"]
+    for pod, weight in zip(PODS[vip], weights, strict=False):
+        lines.append(f"ipvsadm -a -t {at} -r {endpoint(pod, 8080)} -m -w {weight}")
+    machine.check("\n".join(lines))
+
+
+def ask(machine: Machine, vip: str, prefix: str = "", port: int = PORT) -> tuple[int, bytes]:
+    """Ask for the page; return curl's exit code and the page."""
+    done = machine.shell(f"{prefix} curl -g -s --max-time 4 http://{endpoint(vip, port)}/")
+    return done.exit_code, done.stdout
+
+
+CLIENT = "ip netns exec client"
+both_families = pytest.mark.parametrize("vip", VIPS)
+from_both = pytest.mark.parametrize("prefix", [CLIENT, ""], ids=["comes-in", "own"])
+
+# Nothing is sent before an error comes: a socket that is connected hears of ICMP errors.
+_UDP = r"""
+use strict; use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6);
+my ($host, $port) = @ARGV;
+my $to = $host =~ /:/ ? pack_sockaddr_in6($port, inet_pton(AF_INET6, $host)) : sockaddr_in($port, inet_aton($host));
+socket(my $socket, $host =~ /:/ ? AF_INET6 : AF_INET, SOCK_DGRAM, 0) or die;
+connect($socket, $to) or die;
+send($socket, "x", 0);
+my $ready = ""; vec($ready, fileno($socket), 1) = 1;
+print((select($ready, undef, undef, 4) and not defined recv($socket, my $got, 9, 0)) ? "$!" : "silence");
+"""
+
+
+@from_both
+@both_families
+def test_without_a_real_server_packets_are_refused(world: Machine, vip: str, prefix: str) -> None:
+    """ICMP port unreachable, to TCP and UDP, whoever asks (ip_vs_core.c ip_vs_leave): no silence."""
+    bind(world, vip)
+    serve(world, vip)
+    world.check(f"ipvsadm -A -u {endpoint(vip, PORT)} -s rr")
+    assert ask(world, vip, prefix) == (REFUSED, b"")
+    said = world.check(f"cat >/run/udp.pl <<'END'\n{_UDP}END\n{prefix} perl /run/udp.pl {vip} {PORT}")
+    assert said == b"Connection refused"
+
+
+@from_both
+@both_families
+@pytest.mark.parametrize("options", ["", "-p 60"], ids=["plain", "persistent"])
+def test_weight_0_alone_is_like_no_real_server(world: Machine, vip: str, prefix: str, options: str) -> None:
+    """It takes no new connections; with a weight it does."""
+    bind(world, vip)
+    serve(world, vip, 0, options=options)
+    assert ask(world, vip, prefix) == (REFUSED, b"")
+    world.check(f"ipvsadm -e -t {endpoint(vip, PORT)} -r {endpoint(PODS[vip][0], 8080)} -m -w 1")
+    assert ask(world, vip, prefix) == (0, ANSWER)
+
+
+@both_families
+def test_an_address_that_is_not_bound_is_served_to_the_node_only(world: Machine, vip: str) -> None:
+    """What comes in is forwarded like any packet: IPVS looks at LOCAL_IN and at LOCAL_OUT (ip_vs_core.c ip_vs_ops4)."""
+    serve(world, vip, 1)
+    # Some route is needed before a packet is sent at all; this one leads to nobody.
+    world.check(
+        f"ip {'-6 ' if ':' in vip else ''}route add {vip} dev kube-ipvs0 || true; ip link set kube-ipvs0 up"
+    )
+    world.check(f"ip {'-6 ' if ':' in vip else ''}route replace {vip} dev kube-ipvs0")
+    assert ask(world, vip, CLIENT)[0] == TIMED_OUT
+    assert ask(world, vip) == (0, ANSWER)
+    bind(world, vip)
+    assert ask(world, vip, CLIENT) == (0, ANSWER)
+
+
+@both_families
+def test_filter_input_stands_before_ipvs(world: Machine, vip: str) -> None:
+    """A packet that comes in is filtered as one to the virtual server: LOCAL_IN is at priority 99, filter at 0."""
+    bind(world, vip)
+    serve(world, vip, 1)
+    iptables = "ip6tables" if ":" in vip else "iptables"
+    world.check(f"{iptables} -A INPUT -d {vip} -p tcp --dport {PORT} -j REJECT --reject-with tcp-reset")
+    assert ask(world, vip, CLIENT)[0] == REFUSED
+    assert ask(world, vip) == (0, ANSWER)
+
+
+@both_families
+def test_filter_output_stands_behind_ipvs(world: Machine, vip: str) -> None:
+    """The node's own packets are translated first: LOCAL_OUT is at priority -98, filter at 0.
+
+    There also come those that came in and are sent on: they are filtered as packets to the real server.
+    """
+    bind(world, vip)
+    serve(world, vip, 1)
+    iptables = "ip6tables" if ":" in vip else "iptables"
+    world.check(f"{iptables} -A OUTPUT -d {vip} -p tcp --dport {PORT} -j REJECT --reject-with tcp-reset")
+    assert ask(world, vip) == (0, ANSWER)
+    world.check(f"{iptables} -A OUTPUT -d {PODS[vip][0]} -p tcp --dport 8080 -j DROP")
+    assert ask(world, vip) != (0, ANSWER)
+    assert ask(world, vip, CLIENT) != (0, ANSWER)
+
+
+@both_families
+def test_the_source_of_own_packets_is_the_virtual_server(world: Machine, vip: str) -> None:
+    """The node's own packets to a bound address have that address as source, as the rules against it assume."""
+    bind(world, vip)
+    assert f"src {vip}" in world.check(f"ip route get {vip}").decode()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "weights", "shares"),
+    [("rr", (3, 1), (4, 4)), ("wrr", (3, 1), (6, 2)), ("rr", (5, 0), (8, 0)), ("wrr", (0, 2), (0, 8))],
+)
+@both_families
+def test_weights_are_shares_by_wrr_only(
+    world: Machine, vip: str, scheduler: str, weights: tuple[int, int], shares: tuple[int, int]
+) -> None:
+    """rr gives each with a weight the same, whatever the weight; wrr by weight; weight 0 gets nothing."""
+    bind(world, vip)
+    serve(world, vip, *weights, scheduler=scheduler)
+    world.check("ipvsadm -Z")
+    for _ in range(8):
+        assert ask(world, vip, CLIENT) == (0, ANSWER)
+    (server,) = parse_statistics(world.check("ipvsadm -Ln --stats"))
+    assert server.traffic.connections == 8
+    assert server.traffic.in_packets > 0
+    assert tuple(each.traffic.connections for each in server.real_servers) == shares
+    (listed,) = parse_listed(world.check("ipvsadm -Ln"))
+    counts = [
+        (each.active_connections or 0) + (each.inactive_connections or 0) for each in listed.real_servers
+    ]
+    assert tuple(counts) == shares
+    (rates,) = parse_rates(world.check("ipvsadm -Ln --rate"))
+    assert [each.address for each in rates.real_servers] == [each.address for each in server.real_servers]
+
+
+@pytest.mark.parametrize(("switch", "method"), [("-m", Forwarding.MASQ), ("-g", Forwarding.ROUTE)])
+def test_a_real_server_on_the_node_is_as_it_was_asked_for(
+    world: Machine, switch: str, method: Forwarding
+) -> None:
+    """Kernels of today leave the method; ipvsadm(8) still says that it becomes Local."""
+    world.check(f"ipvsadm -A -t 10.96.0.20:80 -s rr; ipvsadm -a -t 10.96.0.20:80 -r 10.244.1.1:80 {switch}")
+    (saved,) = parse_saved(world.check("ipvsadm -Sn"))
+    (listed,) = parse_listed(world.check("ipvsadm -Ln"))
+    assert saved.real_servers[0].forwarding is listed.real_servers[0].forwarding is method
+
+
+def test_what_is_written_can_be_restored(world: Machine) -> None:
+    """`ipvsadm -R` takes what the package writes, and saves the same again."""
+    world.check("ipvsadm -A -f 7 -6 -s rr -p 300 -M 64; ipvsadm -a -f 7 -6 -r [fd00::9]:0 -g -w 3")
+    serve(world, VIPS[1], 2, 0, scheduler="wrr", options="-p 60 -M 64")
+    serve(world, VIPS[0], 1)
+    before = parse_saved(world.check("ipvsadm -Sn"))
+    assert ServiceAddress(family=6, fwmark=7) in [each.service for each in before]
+    text = render_virtual_servers(before)
+    world.check(f"ipvsadm -C; ipvsadm -R <<'END'\n{text}END")
+    assert parse_saved(world.check("ipvsadm -Sn")) == before
