@@ -169,9 +169,9 @@ def _join_rules(versions: Sequence[Sequence[Branch]]) -> tuple[Branch, ...]:
     return tuple(
         replace(
             same[0],
-            rules=_once(rule for each in same for rule in each.rules),
+            rules=_interleave(each.rules for each in same),
             backends=tuple(
-                replace(backends[0], rules=_once(rule for each in backends for rule in each.rules))
+                replace(backends[0], rules=_interleave(each.rules for each in backends))
                 for backends in zip(*(each.backends for each in same), strict=True)
             ),
         )
@@ -179,8 +179,20 @@ def _join_rules(versions: Sequence[Sequence[Branch]]) -> tuple[Branch, ...]:
     )
 
 
-def _once(rules: Iterable[RuleRef]) -> tuple[RuleRef, ...]:
-    return tuple(dict.fromkeys(rules))
+def _interleave(walks: Iterable[Sequence[RuleRef]]) -> tuple[RuleRef, ...]:
+    """Join walks that meet: each rule once, what only one has before the rule at which it meets the others."""
+    joined: list[RuleRef] = []
+    for walk in walks:
+        waiting: list[RuleRef] = []
+        for rule in walk:
+            if rule not in joined:
+                waiting.append(rule)
+                continue
+            place = joined.index(rule)
+            joined[place:place] = waiting
+            waiting = []
+        joined += waiting
+    return tuple(dict.fromkeys(joined))
 
 
 def _name_branch(branch: Branch, service: ServicePortName | None, names: ServiceNames) -> NamedBranch:

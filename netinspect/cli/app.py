@@ -14,8 +14,12 @@ from netinspect.cli.dns import dns
 from netinspect.cli.exec import exec_
 from netinspect.cli.expand import expand
 from netinspect.cli.info import options, schema, version
+from netinspect.cli.iptables import iptables
+from netinspect.cli.ipvs import ipvs
 from netinspect.cli.netns import netns
+from netinspect.cli.nftables import nftables
 from netinspect.cli.pods import pods
+from netinspect.cli.rules import rules
 from netinspect.cli.services import services
 from netinspect.cli.veth import veth
 
@@ -74,6 +78,10 @@ _COMMANDS = (
     (netns, "netns", "Find pods' network namespaces and the processes in them"),
     (veth, "veth", "Find the node's end of pods' links, and back"),
     (dns, "dns", "Ask the cluster's DNS from a node or a pod, and judge the answers"),
+    (rules, "rules", "Show what nodes do with packets to Services, whichever dataplane has the rules"),
+    (iptables, "iptables", "Show Services as iptables has them, or chains rule by rule"),
+    (nftables, "nftables", "Show Services as nftables has them, or chains rule by rule"),
+    (ipvs, "ipvs", "List the virtual servers of IPVS with Services, real servers and pods"),
     (exec_, "exec", "Run a tool in a pod's network namespace"),
     (cleanup, "cleanup", "Delete debug pods that are still there"),
     (schema, "schema", "Print the JSON Schema of a command's output"),

@@ -196,6 +196,28 @@ class TableNodeFlags:
 
 
 @dataclass(frozen=True)
+class RuleFlags:
+    """Which rules of a node are meant."""
+
+    family: Annotated[str, Option(help="4 or 6 (default: both).", metavar="4|6")] = ""
+
+
+@dataclass(frozen=True)
+class ChainFlags:
+    """Which chains are shown, in place of Services; and the tool's own text."""
+
+    table: Annotated[
+        list[str] | None,
+        Option("--table", "-t", help="Show the rules of this table (repeatable).", metavar="TABLE"),
+    ] = None
+    chain: Annotated[
+        list[str] | None,
+        Option("--chain", help="Show the rules of this chain (repeatable).", metavar="CHAIN"),
+    ] = None
+    raw: Annotated[bool, Option("--raw", help="Print what the tool prints on the node.")] = False
+
+
+@dataclass(frozen=True)
 class DebugPodFlags:
     """How the way onto the node is made."""
 

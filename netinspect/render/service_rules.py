@@ -132,10 +132,16 @@ def _backend(backend: NamedBackend) -> str:
     return f"{_share(backend.share)} {show_endpoint(backend.address, backend.port)}{owner}{node}{more}"
 
 
-def _rules(rules: Iterable[RuleRef], *, is_wide: bool) -> Iterator[str]:
-    for rule in rules:
-        counted = "" if rule.packets is None else f" [{rule.packets} packets, {rule.bytes or 0} bytes]"
-        yield f"· {rule.where}{counted}" + (f" {rule.text}" if is_wide else "")
+def _rules(rules: Sequence[RuleRef], *, is_wide: bool) -> Iterator[str]:
+    """Yield the way through the rules: as one line, or wide a line each with the rule's own text."""
+    if is_wide:
+        yield from (f"· {_place(rule)} {rule.text}" for rule in rules)
+    elif rules:
+        yield f"by {' > '.join(_place(rule) for rule in rules)}"
+
+
+def _place(rule: RuleRef) -> str:
+    return rule.where if rule.packets is None else f"{rule.where} ({rule.packets} packets)"
 
 
 def _condition(condition: SourceCondition) -> str:

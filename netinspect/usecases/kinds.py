@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from netinspect.models.chain_listing import ListedChain
 from netinspect.models.debug_pod_entry import DebugPodEntry
 from netinspect.models.dns_report import DnsReport
 from netinspect.models.dns_servers import DnsServersReport
 from netinspect.models.flow_counts import NodeFlowCounts
 from netinspect.models.flow_watch import NamedFlowEvent
+from netinspect.models.ipvs_listing import ListedVirtualServer
 from netinspect.models.listing import PodEntry, ServiceEntry
 from netinspect.models.named_flow import NamedFlow
 from netinspect.models.netns_entry import NetnsEntry
 from netinspect.models.node_limit import LimitChange, NodeLimit
 from netinspect.models.report import JudgedReport, Report
+from netinspect.models.service_rules import ServiceRules
 from netinspect.models.stale_flow import StaleFlow
 from netinspect.models.veth import NodeLinkOwner, PodAttachment
 
@@ -33,6 +36,12 @@ def report_types() -> dict[str, Any]:
         "conntrack limit --set": Report[LimitChange],
         "dns": DnsReport,
         "dns --servers": DnsServersReport,
+        "rules": Report[ServiceRules],
+        "iptables": Report[ServiceRules],
+        "iptables --chain": Report[ListedChain],
+        "nftables": Report[ServiceRules],
+        "nftables --chain": Report[ListedChain],
+        "ipvs": Report[ListedVirtualServer],
         "cleanup": Report[DebugPodEntry],
     }
 

@@ -141,13 +141,31 @@ def test_roles_of_all_ways_in_and_a_cluster_ip_stays_its_owners() -> None:
 
 
 def test_hooks_at_which_the_same_happens_are_one_and_keep_the_rules_of_both() -> None:
-    first = branch(
-        replace(WEB_1_V6, rules=(RuleRef(where="nat KUBE-SEP-X", text="x"),)), where="nat PREROUTING"
+    """Each rule once: where the two walks meet, they go on as one."""
+    common = tuple(RuleRef(where=f"nat {chain}", text="x") for chain in ("KUBE-SERVICES", "KUBE-SVC-X"))
+    backend = replace(WEB_1_V6, rules=(RuleRef(where="nat KUBE-SEP-X", text="x"),))
+    first, second = (
+        Branch(
+            outcome=Outcome.BACKENDS,
+            backends=(backend,),
+            rules=(
+                RuleRef(where=f"nat {hook}", text="x"),
+                *common,
+                RuleRef(where=f"nat AFTER-{hook}", text="x"),
+            ),
+        )
+        for hook in ("PREROUTING", "OUTPUT")
     )
-    second = branch(replace(WEB_1_V6, rules=(RuleRef(where="nat KUBE-SEP-X", text="x"),)), where="nat OUTPUT")
     [rules] = name(entry(to(V6), second, hook=Hook.OUTPUT), entry(to(V6), first))
     assert rules.hooks == (Hook.PREROUTING, Hook.OUTPUT)
-    assert [each.where for each in rules.branches[0].rules] == ["nat PREROUTING", "nat OUTPUT"]
+    assert [each.where for each in rules.branches[0].rules] == [
+        "nat PREROUTING",
+        "nat OUTPUT",
+        "nat KUBE-SERVICES",
+        "nat KUBE-SVC-X",
+        "nat AFTER-PREROUTING",
+        "nat AFTER-OUTPUT",
+    ]
     assert [each.where for each in rules.branches[0].backends[0].rules] == ["nat KUBE-SEP-X"]
 
 

@@ -63,20 +63,28 @@ def test_a_tree_has_branches_backends_and_rules_with_their_counters() -> None:
         "node node-a, IPv6, iptables mode\n"
         "demo/web:http ClusterIP [fd00:96::20]:80/tcp at prerouting and output\n"
         "├─ from fd00:244::/48: 2 backends\n"
-        "│  · nat KUBE-SERVICES [12 packets, 720 bytes]\n"
+        "│  by nat KUBE-SERVICES (12 packets)\n"
         "│  ├─ 50% [fd00:244:1::1]:8080 pod demo/web-1 on node-a (masqueraded to itself)\n"
-        "│  │  · nat KUBE-SEP-A\n"
+        "│  │  by nat KUBE-SEP-A\n"
         "│  └─ 50% [fd00:244:1::2]:8080 pod demo/web-2 on node-a (masqueraded to itself)\n"
-        "│     · nat KUBE-SEP-A\n"
+        "│     by nat KUBE-SEP-A\n"
         "└─ from any other source: 2 backends, masqueraded\n"
-        "   · nat KUBE-SERVICES [12 packets, 720 bytes]\n"
+        "   by nat KUBE-SERVICES (12 packets)\n"
         "   └─ the same 2 backends as above\n"
+    )
+
+
+def test_a_way_through_rules_is_one_line() -> None:
+    both = replace(FROM_PODS, rules=(OWN, LEAF), backends=())
+    assert (
+        "└─ from fd00:244::/48: 0 backends\n   by nat KUBE-SERVICES (12 packets) > nat KUBE-SEP-A\n"
+        in render_tree([web(both)])
     )
 
 
 def test_wide_shows_the_rules_themselves() -> None:
     text = render_tree([web(FROM_PODS)], is_wide=True)
-    assert "· nat KUBE-SERVICES [12 packets, 720 bytes] -A KUBE-SERVICES -d fd00:96::20/128\n" in text
+    assert "· nat KUBE-SERVICES (12 packets) -A KUBE-SERVICES -d fd00:96::20/128\n" in text
     assert "· nat KUBE-SEP-A -A KUBE-SEP-A -j DNAT\n" in text
 
 

@@ -1,0 +1,75 @@
+"""`kubectl netinspect ipvs`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Argument, Exit, Option
+
+from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
+from netinspect.errors import UsageError
+
+
+def ipvs(
+    names: Annotated[
+        list[str] | None,
+        Argument(
+            metavar="[IP[:PORT] | NAME[:PORT] | svc/NAME]...",
+            help="Virtual servers, or Services (default: all).",
+        ),
+    ] = None,
+    *,
+    nodes: TableNodeFlags,
+    stats: Annotated[
+        bool, Option("--stats", help="Show what went through, since the counters began.")
+    ] = False,
+    rate: Annotated[bool, Option("--rate", help="Show what goes through in one second.")] = False,
+    raw: Annotated[bool, Option("--raw", help="Print what the tool prints on the node.")] = False,
+    which: RuleFlags,
+    output: OutputFlags,
+    debug_pod: DebugPodFlags,
+    connection: ConnectionFlags,
+) -> None:
+    """List the virtual servers of IPVS on nodes, with their Services, real servers and pods.
+
+    Examples:
+
+      # What ipvsadm -Ln prints, parsed, with names
+      kubectl netinspect ipvs --node node-c
+
+      # One virtual server, with what went through it
+      kubectl netinspect ipvs 10.96.0.10:53 --node node-c --stats
+
+      # What goes through now
+      kubectl netinspect ipvs --node node-c --rate
+    """
+    from netinspect.cli.rules_run import ask, check_raw, print_raw, read_wish, with_namespace
+    from netinspect.cli.run import connect, finish, read_output
+    from netinspect.probes.rules import build_ipvs_plan, build_ipvs_text_plan
+    from netinspect.render.ipvs_listing import columns, name_of, rows_of
+    from netinspect.usecases.cluster_state import read_cluster_state
+    from netinspect.usecases.rules import report_virtual_servers
+
+    chosen = read_output(output)
+    if stats and rate:
+        raise UsageError("--stats and --rate exclude each other")
+    wish = read_wish(names, which, connection)
+    client = connect(connection)
+    if raw:
+        check_raw(output, names, which.family)
+        raise Exit(print_raw(client, build_ipvs_text_plan(stats=stats, rate=rate), nodes, debug_pod))
+    asked = ask(client, build_ipvs_plan(stats=stats, rate=rate), nodes, debug_pod)
+    state = read_cluster_state(client)
+    report = report_virtual_servers(
+        asked.readings, state, with_namespace(wish, client), asked.gaps, asked.notes
+    )
+    code = finish(
+        report,
+        columns(stats=stats, rate=rate),
+        name_of,
+        chosen,
+        rows_of=rows_of,
+        has_headers=not output.no_headers,
+        empty="No virtual servers found",
+    )
+    raise Exit(code)

@@ -1,0 +1,87 @@
+"""The rules of one node's Service dataplane, in one trip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from netinspect.collect.facts import read_fact
+from netinspect.errors import ParseError
+from netinspect.models.command import CommandResult, NodeAnswer
+from netinspect.models.fact import Fact, Gap, Reason
+from netinspect.models.iptables import Ruleset
+from netinspect.models.rules_reading import UNASKED, RulesReading
+from netinspect.parse.ip_addr import parse_ip_addr
+from netinspect.parse.ipset_save import parse_ipsets
+from netinspect.parse.iptables_save import parse_iptables_save
+from netinspect.parse.ipvsadm import parse_listed
+from netinspect.parse.ipvsadm_traffic import parse_rates, parse_statistics
+from netinspect.parse.nft_json import parse_nft_json
+from netinspect.probes import dataplane
+from netinspect.probes.catalog import LINKS
+from netinspect.probes.plan import NODE, Plan
+from netinspect.probes.rules import SAVES
+from netinspect.sources.interface import NodeSource
+
+T = TypeVar("T")
+
+_MODES = ("iptables", "ipvs", "nftables")
+
+
+def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
+    """Make one trip to a node with a plan of `probes.rules`, and parse all that came.
+
+    Raises:
+        CommandError: the node side did not start.
+        ParseError: its stream is broken.
+        ClusterError: the connection failed before anything came.
+    """
+    answer = source.run(plan)
+    results = {each.name: each for each in answer.results if each.key == NODE}
+    asked = {probe.name for probe in plan.node_probes}
+
+    def read(name: str, parser: Callable[[bytes], T]) -> Fact[T]:
+        return read_fact(results.get(name), parser) if name in asked else UNASKED
+
+    stats = read(dataplane.IPVS_STATS, parse_statistics)
+    return RulesReading(
+        node=source.node,
+        links=read(LINKS.name, parse_ip_addr),
+        kube_proxy_mode=read(dataplane.KUBE_PROXY_MODE.name, _parse_mode),
+        saves={kind: read(kind.tool, _parse_save) for kind in SAVES if kind.tool in asked},
+        nft=read(dataplane.NFT_RULESET, parse_nft_json),
+        virtual_servers=read(dataplane.IPVS_LIST, parse_listed),
+        traffic=read(dataplane.IPVS_RATE, parse_rates) if dataplane.IPVS_RATE in asked else stats,
+        ipsets=read(dataplane.IPSET_SAVE, parse_ipsets),
+        gaps=_gaps(source.node, answer),
+    )
+
+
+def collect_raw(source: NodeSource, plan: Plan) -> tuple[CommandResult, ...]:
+    """Make one trip and return what the tools printed, as it came.
+
+    Raises:
+        CommandError: the node side did not start.
+        ParseError: its stream is broken.
+        ClusterError: the connection failed before anything came.
+    """
+    return tuple(each for each in source.run(plan).results if each.key == NODE)
+
+
+def _parse_save(stdout: bytes) -> Ruleset:
+    # Comments and names of links may hold any byte. A backslash would be read as part of the tool's own quoting.
+    return parse_iptables_save(stdout.decode("utf-8", "replace"))
+
+
+def _parse_mode(stdout: bytes) -> str:
+    mode = stdout.decode("utf-8", "backslashreplace").strip()
+    if mode not in _MODES:
+        raise ParseError("no mode of kube-proxy", source="/proxyMode", line=mode)
+    return mode
+
+
+def _gaps(node: str, answer: NodeAnswer) -> tuple[Gap, ...]:
+    if answer.is_whole:
+        return ()
+    detail = "the stream was cut before its end mark"
+    return (Gap(f"node/{node}", "the end of the node's answer", Reason.TRUNCATED, detail),)
