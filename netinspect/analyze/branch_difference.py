@@ -15,13 +15,15 @@ def find_differing(expected: Branch, seen: Branch, region: SourceRegion | None) 
     """Return the names of what differs for packets of a region; empty where both do the same to them.
 
     Whether a packet that goes nowhere would be masqueraded is nobody's business, and where all are masqueraded,
-    hairpin is.
+    hairpin is. Where only the first branch is undecided, the second can do nothing wrong.
 
     Args:
         expected: what should happen.
         seen: what happens.
         region: where the packets come from; None for every source.
     """
+    if expected.undecided and not seen.undecided:
+        return ()
     found = [] if expected.undecided == seen.undecided else ["undecided"]
     if expected.outcome != seen.outcome:
         return ("outcome", *found)

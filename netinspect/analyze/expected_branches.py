@@ -78,7 +78,7 @@ def build_place(
     node: Node, family: int, config: ProxyConfig, traits: ModeTraits, addresses: Iterable[Address]
 ) -> ProxyPlace:
     """Return where a node's kube-proxy stands."""
-    node_ips = _node_ips(node, config)
+    node_ips = _node_ips(node, config, traits)
     own = {each for each in addresses if each.version == family}
     return ProxyPlace(
         family=family,
@@ -166,7 +166,7 @@ def _of_family(texts: Iterable[str], family: int) -> list[IPv4Network | IPv6Netw
     return [each for each in networks if each.version == family]
 
 
-def _node_ips(node: Node, config: ProxyConfig) -> dict[int, Address]:
+def _node_ips(node: Node, config: ProxyConfig, traits: ModeTraits) -> dict[int, Address]:
     """Return the node's primary address of each family: an InternalIP before an ExternalIP, in the API's order."""
     found: dict[int, Address] = {}
     for kind in ("InternalIP", "ExternalIP"):
@@ -178,8 +178,12 @@ def _node_ips(node: Node, config: ProxyConfig) -> dict[int, Address]:
     with suppress(ValueError):
         bound = parse_sloppy(config.bind_address)
         if not bound.is_unspecified:
-            found[bound.version] = bound
-    return {family: found.get(family, ip_address(text)) for family, text in _NOT_TOLD.items()}
+            found = {
+                bound.version: bound,
+                **{family: ip for family, ip in found.items() if family != bound.version},
+            }
+    known = list(found.items()) if traits.knows_both_node_ips else list(found.items())[:1]
+    return {family: dict(known).get(family, ip_address(text)) for family, text in _NOT_TOLD.items()}
 
 
 def _node_port_networks(

@@ -22,7 +22,7 @@ from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Gap, Known, Reason
 from netinspect.models.kubernetes import Node
 from netinspect.models.proxy_config import ProxyConfig
-from netinspect.models.service_map import Destination, Hook, MapEntry, Mode, Outcome, ServiceMap
+from netinspect.models.service_map import Branch, Destination, Hook, MapEntry, Mode, Outcome, ServiceMap
 
 _HOOKS = tuple(Hook)
 
@@ -48,8 +48,8 @@ def expected_service_map(
         version: kube-proxy's; None takes the kubelet's.
 
     Returns:
-        The map. A destination that several Services claim is not in it but in its gaps: which of them gets the packets
-        is left to chance.
+        The map. Where it is left to chance what kube-proxy does (several Services claim one destination, slices list
+        one endpoint in several states), the branch is undecided and a gap says why.
 
     Raises:
         ValueError: a list of the API is missing, or the node is not in it; nothing can be said then.
@@ -67,14 +67,14 @@ def expected_service_map(
     ports = build_proxied_ports(state.services.value, state.slices.value, family, topology, traits)
     place = build_place(found, family, config, traits, local_addresses)
     place = replace(place, local_endpoints=_local_endpoints(ports, mode))
-    entries, gaps = _settle(_expect(ports, place, mode))
+    entries = _settle(_expect(ports, place, mode))
     return ServiceMap(
         node=node,
         family=family,
         mode=mode,
         layout=f"expected of kube-proxy {known[0]}.{known[1]}",
         entries=entries,
-        gaps=gaps,
+        gaps=tuple(_gaps(entries)),
     )
 
 
@@ -102,40 +102,46 @@ def _local_endpoints(ports: Iterable[ProxiedPort], mode: Mode) -> frozenset[tupl
 
 
 def _expect(ports: Sequence[ProxiedPort], place: ProxyPlace, mode: Mode) -> Iterator[MapEntry]:
-    if mode is not Mode.IPVS:
-        for port in ports:
-            yield from expect_netfilter(port, place)
-        return
     cluster_ips: dict[tuple[str, int], list[Address]] = defaultdict(list)
     for port in ports:
         cluster_ips[port.name.protocol, port.port].append(port.cluster_ip)
     for port in ports:
-        yield from expect_ipvs(port, place, cluster_ips[port.name.protocol, port.port])
+        if mode is Mode.IPVS:
+            entries = expect_ipvs(port, place, cluster_ips[port.name.protocol, port.port])
+        else:
+            entries = expect_netfilter(port, place)
+        doubted = [str(each.address) for each in port.endpoints if each.is_doubted]
+        why = f"slices list {', '.join(doubted)} in several states: any may count"
+        yield from (_leave_open(each, why) for each in entries) if doubted else entries
 
 
-def _settle(entries: Iterable[MapEntry]) -> tuple[tuple[MapEntry, ...], tuple[Gap, ...]]:
-    """Sort entries, leave out those that do nothing, and those that Services do not agree on."""
+def _settle(entries: Iterable[MapEntry]) -> tuple[MapEntry, ...]:
+    """Sort entries, leave out those that do nothing, and leave undecided what Services do not agree on."""
     found: dict[tuple[Hook, Destination], MapEntry] = {}
-    rivals: dict[tuple[Hook, Destination], set[str]] = defaultdict(set)
     for entry in entries:
-        if all(branch.outcome is Outcome.NONE for branch in entry.branches):
+        if all(branch.outcome is Outcome.NONE and not branch.undecided for branch in entry.branches):
             continue
         key = entry.hook, entry.destination
         other = found.setdefault(key, entry)
         if other.branches != entry.branches:
-            rivals[key] |= {other.service, entry.service}
-    settled = sorted((entry for key, entry in found.items() if key not in rivals), key=_order)
-    return tuple(settled), tuple(_dispute(key, names) for key, names in sorted(rivals.items(), key=str))
+            names = sorted({other.service, entry.service})
+            found[key] = _leave_open(other, f"claimed by {' and '.join(names)}: either may get it")
+    return tuple(sorted(found.values(), key=_order))
+
+
+def _leave_open(entry: MapEntry, why: str) -> MapEntry:
+    return replace(entry, branches=(Branch(outcome=Outcome.NONE, undecided=(why,)),))
+
+
+def _gaps(entries: Iterable[MapEntry]) -> Iterator[Gap]:
+    for entry in entries:
+        for why in {each for branch in entry.branches for each in branch.undecided}:
+            to = entry.destination
+            where = f"{to.address or 'any local address'} {to.protocol} {to.port} at {entry.hook.value}"
+            yield Gap("expected service map", where, Reason.NOT_APPLICABLE, why)
 
 
 def _order(entry: MapEntry) -> tuple[object, ...]:
     to = entry.destination
     address = (1, 0, 0) if to.address is None else (0, *address_key(to.address))
     return address, to.protocol, to.port, to.except_, _HOOKS.index(entry.hook)
-
-
-def _dispute(key: tuple[Hook, Destination], names: Iterable[str]) -> Gap:
-    hook, to = key
-    where = f"{to.address or 'any local address'} {to.protocol} {to.port} at {hook.value}"
-    claim = " and ".join(sorted(names))
-    return Gap("expected service map", where, Reason.NOT_APPLICABLE, f"claimed by {claim}: either may get it")

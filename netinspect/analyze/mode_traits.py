@@ -50,6 +50,10 @@ class ModeTraits(msgspec.Struct, frozen=True, kw_only=True):
         reads_zone_hints_always: zone hints are heeded without `service.kubernetes.io/topology-mode`.
         reads_node_hints: node hints are heeded (PreferSameNode).
         zero_range_is_all: a source range of all addresses is the same as none.
+        external_ips_have_policy: externalTrafficPolicy holds also for Services of type ClusterIP with externalIPs.
+        knows_both_node_ips: the node's address of the second family is known, too.
+        prefers_staying: of several endpoints with one address one counts that does not terminate; else one that is on
+            the node.
     """
 
     refuses: bool = True
@@ -72,6 +76,9 @@ class ModeTraits(msgspec.Struct, frozen=True, kw_only=True):
     reads_zone_hints_always: bool = True
     reads_node_hints: bool = True
     zero_range_is_all: bool = True
+    external_ips_have_policy: bool = True
+    knows_both_node_ips: bool = True
+    prefers_staying: bool = True
 
 
 MODE_TRAITS: Mapping[Mode, ModeTraits] = {
@@ -118,6 +125,9 @@ def traits_of(mode: Mode, version: Version = NEWEST, gates: Mapping[str, bool] |
         reads_zone_hints_always=told.get("ServiceTrafficDistribution", version >= (1, 31)),
         reads_node_hints=told.get("PreferSameTrafficDistribution", version >= (1, 34)),
         zero_range_is_all=version >= (1, 34),
+        external_ips_have_policy=version >= (1, 29),
+        knows_both_node_ips=version >= (1, 29),
+        prefers_staying=version >= (1, 36),
     )
     return _early_nftables(traits, version) if mode is Mode.NFTABLES else traits
 

@@ -106,7 +106,7 @@ def build_proxied_ports(
             own = by_service[service.metadata.namespace, service.metadata.name]
             base = _build_service(service, address, traits)
             where = msgspec.structs.replace(topology, reads_zones=_reads_zones(service, topology, traits))
-            found.extend(_build_port(service, port, base, own, where) for port in service.spec.ports)
+            found.extend(_build_port(service, port, base, own, where, traits) for port in service.spec.ports)
     return tuple(found)
 
 
@@ -135,7 +135,9 @@ def _reads_zones(service: Service, topology: NodeTopology, traits: ModeTraits) -
 def _build_service(service: Service, address: Address, traits: ModeTraits) -> ProxiedPort:
     """Return what all ports of a Service have in common."""
     spec, family = service.spec, address.version
-    is_external = spec.type in ("NodePort", "LoadBalancer") or bool(spec.external_ips)
+    is_external = spec.type in ("NodePort", "LoadBalancer") or (
+        traits.external_ips_have_policy and bool(spec.external_ips)
+    )
     is_external_local = is_external and spec.external_traffic_policy == "Local"
     ingress = (
         each.ip
@@ -163,9 +165,16 @@ def _build_port(
     base: ProxiedPort,
     slices: Iterable[EndpointSlice],
     topology: NodeTopology,
+    traits: ModeTraits,
 ) -> ProxiedPort:
     meta = service.metadata
-    endpoints = find_endpoints(slices, port.name, port.protocol, base.cluster_ip.version, topology.node)
+    endpoints = find_endpoints(
+        slices,
+        (port.name, port.protocol),
+        base.cluster_ip.version,
+        topology.node,
+        prefers_staying=traits.prefers_staying,
+    )
     named = msgspec.structs.replace(
         base,
         name=ServicePortName(

@@ -7,9 +7,11 @@ pkg/proxy/endpointschangetracker.go (slices of another family are left aside) an
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from netinspect.analyze.sloppy_address import parse_sloppy
 from netinspect.models.address import Address, address_key
@@ -31,6 +33,7 @@ class UsedEndpoint(msgspec.Struct, frozen=True, kw_only=True):
         is_terminating: it is going away.
         zones: the zones that should use it.
         nodes: the nodes that should.
+        is_doubted: slices list it in several states, and which of them counts is left to chance.
     """
 
     address: Address
@@ -41,6 +44,7 @@ class UsedEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     is_terminating: bool = False
     zones: frozenset[str] = frozenset()
     nodes: frozenset[str] = frozenset()
+    is_doubted: bool = False
 
     @property
     def is_last_resort(self) -> bool:
@@ -84,31 +88,43 @@ class EndpointChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_endpoints(
-    slices: Iterable[EndpointSlice], port_name: str, protocol: str, family: int, node: str
+    slices: Iterable[EndpointSlice],
+    port: tuple[str, str],
+    family: int,
+    node: str,
+    *,
+    prefers_staying: bool = True,
 ) -> tuple[UsedEndpoint, ...]:
     """Return a Service port's endpoints of one family, by address and port.
 
-    Of two with the same address and port the one that does not terminate counts: an address may pass to a new pod
-    before the old one is gone. Of several such kube-proxy takes any.
-
     Args:
         slices: all that bear the Service's name.
-        port_name: the name of the Service's port.
-        protocol: `TCP`, `UDP` or `SCTP`.
+        port: the name of the Service's port, and `TCP`, `UDP` or `SCTP`.
         family: 4 or 6.
         node: the node whose kube-proxy is asked.
+        prefers_staying: whether of several with the same address and port one counts that does not terminate (an
+            address may pass to a new pod before the old one is gone); else one on the node. kube-proxy reads slices
+            in no order: of several such any may count.
     """
-    found: dict[tuple[Address, int], UsedEndpoint] = {}
-    for slice_ in sorted(slices, key=lambda each: each.metadata.name):
+    found: dict[tuple[Address, int], list[UsedEndpoint]] = defaultdict(list)
+    for slice_ in slices:
         if slice_.address_type != f"IPv{family}" or HEADLESS_LABEL in slice_.metadata.labels:
             continue
-        for port in slice_.ports:
-            if (port.name, port.protocol) == (port_name, protocol) and port.port:
-                for endpoint in _read(slice_, port.port, family, node):
-                    key = endpoint.address, endpoint.port
-                    if key not in found or not endpoint.is_terminating:
-                        found[key] = endpoint
-    return tuple(sorted(found.values(), key=lambda each: (address_key(each.address), each.port)))
+        for each in slice_.ports:
+            if (each.name, each.protocol) == port and each.port:
+                for endpoint in _read(slice_, each.port, family, node):
+                    found[endpoint.address, endpoint.port].append(endpoint)
+    settled = (_settle(each, prefers_staying=prefers_staying) for each in found.values())
+    return tuple(sorted(settled, key=lambda each: (address_key(each.address), each.port)))
+
+
+def _settle(same: Sequence[UsedEndpoint], *, prefers_staying: bool) -> UsedEndpoint:
+    if prefers_staying:
+        preferred = [each for each in same if not each.is_terminating]
+    else:
+        preferred = [each for each in same if each.is_local]
+    first, *others = preferred or same
+    return replace(first, is_doubted=any(each != first for each in others))
 
 
 def choose_endpoints(

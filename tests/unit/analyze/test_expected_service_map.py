@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from netinspect.models.fact import Reason, Unavailable
 from netinspect.models.proxy_config import LocalMode, ProxyConfig
-from netinspect.models.service_map import Mode, Outcome
+from netinspect.models.service_map import Branch, Mode, Outcome
 from tests.unit.analyze.service_world import (
     BALANCER,
     CONFIG,
@@ -493,14 +493,38 @@ def test_each_port_of_a_service_has_its_own_endpoints() -> None:
     assert map_[f"output [{VIP[6]}]:80/udp"].endswith("| 3")
 
 
-def test_what_two_services_claim_is_a_gap_and_no_entry() -> None:
+def test_what_two_services_claim_is_left_open() -> None:
     other = service("other", clusterIPs=["10.96.0.11", "fd00:10:96::b"], **external())
     cluster = state([service(**external()), other], slices(), slices("other", (endpoint(3),)))
     map_ = expect(Mode.IPTABLES, cluster)
-    assert not only(told(map_), EXTERNAL[6])
-    assert len(map_.gaps) == 2
-    assert "demo/other:http and demo/web:http" in map_.gaps[0].detail
+    open_ = [each for each in map_.entries if str(each.destination.address) == EXTERNAL[6]]
+    why = ("claimed by demo/other:http and demo/web:http: either may get it",)
+    assert [each.branches for each in open_] == [(Branch(outcome=Outcome.NONE, undecided=why),)] * 2
+    assert [each.detail for each in map_.gaps] == list(why) * 2
     assert EXTERNAL[6] in map_.gaps[0].fact
+
+
+def test_what_slices_do_not_agree_on_is_left_open() -> None:
+    other = slices(endpoints=(endpoint(3, ready=False, serving=False),))
+    map_ = expect(Mode.IPTABLES, state([service()], slices(), other))
+    assert {branch.undecided for each in map_.entries for branch in each.branches} == {
+        ("slices list fd00:10:244:2::3 in several states: any may count",)
+    }
+    assert len(map_.gaps) == len(map_.entries) == 2
+
+
+def test_the_first_version_knows_one_address_of_the_node_and_no_policy_of_external_ips() -> None:
+    ports = balancer(loadBalancerSourceRanges=["fd00:99::/64"])
+    map_ = told(expect(Mode.IPTABLES, service(**ports), version=(1, 28)))
+    assert set(only(map_, BALANCER[6]).values()) == {"not fd00:99::/64: drop | masquerade 1 2 3"}
+    bound = replace(CONFIG, bind_address="fd00:99::11")
+    map_ = told(expect(Mode.IPTABLES, service(**ports), config=bound, version=(1, 28)))
+    let_in = f"{BALANCER[6]}/128,fd00:99::/64"
+    assert set(only(map_, BALANCER[6]).values()) == {f"not {let_in}: drop | masquerade 1 2 3"}
+    local = service(**external(externalTrafficPolicy="Local"))
+    assert set(only(told(expect(Mode.IPTABLES, local, version=(1, 28))), EXTERNAL[6]).values()) == {
+        "masquerade 1 2 3"
+    }
 
 
 def test_entries_are_sorted_and_say_whose_they_are() -> None:

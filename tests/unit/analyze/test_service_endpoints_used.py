@@ -141,7 +141,7 @@ def slice_of(*endpoints: Endpoint, name: str = "web-1", **fields: object) -> End
 
 
 def find(*slices: EndpointSlice, protocol: str = "TCP", family: int = 6) -> list[str]:
-    found = find_endpoints(slices, "http", protocol, family, "node-a")
+    found = find_endpoints(slices, ("http", protocol), family, "node-a")
     return [f"{each.address} {each.port}" for each in found]
 
 
@@ -179,21 +179,45 @@ def test_only_the_first_address_counts_however_it_is_written() -> None:
     assert find(slice_of(Endpoint(addresses=("FD00:0::01",)))) == ["fd00::1 8080"]
 
 
-@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
-def test_of_two_with_one_address_the_one_that_stays_counts(names: tuple[str, str]) -> None:
-    leaving = EndpointConditions(ready=False, serving=True, terminating=True)
-    slices = (
-        slice_of(Endpoint(addresses=("fd00::1",)), name=names[0]),
-        slice_of(Endpoint(addresses=("fd00::1",), conditions=leaving), name=names[1]),
-    )
-    (found,) = find_endpoints(slices, "http", "TCP", 6, "node-a")
-    assert (found.is_ready, found.is_terminating) == (True, False)
+STAYS = EndpointConditions()
+LEAVES = EndpointConditions(ready=False, serving=True, terminating=True)
+FAILS = EndpointConditions(ready=False, serving=False)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "nodes", "prefers_staying", "is_ready", "is_doubted"),
+    [
+        ((STAYS, LEAVES), "bb", True, True, False),
+        ((LEAVES, STAYS), "bb", True, True, False),
+        ((STAYS, STAYS), "bb", True, True, False),
+        ((STAYS, FAILS), "bb", True, True, True),
+        ((LEAVES, LEAVES), "ab", True, False, True),
+        ((LEAVES, STAYS), "ab", True, True, False),
+        ((LEAVES, STAYS), "ab", False, False, False),
+        ((STAYS, LEAVES), "ba", False, False, False),
+        ((STAYS, LEAVES), "bb", False, True, True),
+        ((STAYS, LEAVES), "aa", False, True, True),
+    ],
+)
+def test_of_two_with_one_address_the_one_that_stays_or_is_here_counts(
+    conditions: tuple[EndpointConditions, ...],
+    nodes: str,
+    prefers_staying: bool,
+    is_ready: bool,
+    is_doubted: bool,
+) -> None:
+    slices = [
+        slice_of(Endpoint(addresses=("fd00::1",), conditions=each, node_name=f"node-{node}"), name=node)
+        for each, node in zip(conditions, nodes, strict=True)
+    ]
+    (found,) = find_endpoints(slices, ("http", "TCP"), 6, "node-a", prefers_staying=prefers_staying)
+    assert (found.is_ready, found.is_doubted) == (is_ready, is_doubted)
 
 
 def test_conditions_hints_and_node_are_read() -> None:
     hints = EndpointHints(for_zones=(EndpointHint(name="zone-a"),), for_nodes=(EndpointHint(name="node-b"),))
     endpoint = Endpoint(addresses=("fd00::1",), node_name="node-a", hints=hints)
-    (found,) = find_endpoints((slice_of(endpoint),), "http", "TCP", 6, "node-a")
+    (found,) = find_endpoints((slice_of(endpoint),), ("http", "TCP"), 6, "node-a")
     assert found == UsedEndpoint(
         address=parse_address("fd00::1"),
         port=8080,
@@ -201,5 +225,5 @@ def test_conditions_hints_and_node_are_read() -> None:
         zones=frozenset({"zone-a"}),
         nodes=frozenset({"node-b"}),
     )
-    (found,) = find_endpoints((slice_of(endpoint),), "http", "TCP", 6, "")
+    (found,) = find_endpoints((slice_of(endpoint),), ("http", "TCP"), 6, "")
     assert not found.is_local
