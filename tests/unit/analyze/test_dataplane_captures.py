@@ -1,0 +1,163 @@
+"""What real kube-proxies wrote is what they should have written: every capture, both families, no difference.
+
+The captures are of several versions, modes and settings (`tests/captures/capture_dataplanes.py`), each with every shape
+of Service, or with the few that a setting changes, or with 1,200 endpoints.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from netinspect.analyze.mode_traits import read_version
+from netinspect.analyze.service_map_compare import compare_maps
+from netinspect.models.fact import Known
+from netinspect.models.service_map import Hook, Outcome, ServiceMap
+from netinspect.models.service_map_difference import MapDifference
+from tests.unit.analyze.dataplane_capture import Capture, captures
+
+CAPTURES = {each.folder.name: each for each in captures()}
+FAMILIES = (6, 4)
+EVERY_CAPTURE = pytest.mark.parametrize("name", CAPTURES)
+BOTH_FAMILIES = pytest.mark.parametrize("family", FAMILIES)
+
+# kube-proxy passes these over, or has no rules for them in any mode.
+WITHOUT_RULES = {"headless", "foreign-proxy", "external-name"}
+
+
+@EVERY_CAPTURE
+@BOTH_FAMILIES
+def test_rules_do_what_the_api_and_the_settings_say(name: str, family: int) -> None:
+    local_addresses = CAPTURES[name].local_addresses
+    differences = compare_maps(_expected(name, family), _seen(name, family), local_addresses)
+    assert [_told(each) for each in differences] == []
+
+
+@EVERY_CAPTURE
+@BOTH_FAMILIES
+def test_no_rule_and_no_service_is_left_out(name: str, family: int) -> None:
+    seen = _seen(name, family)
+    assert seen.gaps == ()
+    assert [text for entry in seen.entries for branch in entry.branches for text in branch.undecided] == []
+    assert _services(seen) == _services_of_api(CAPTURES[name], family)
+
+
+@EVERY_CAPTURE
+@BOTH_FAMILIES
+def test_only_what_a_version_left_to_chance_is_not_expected(name: str, family: int) -> None:
+    """One address in two slices, once as terminating: before 1.36 either counts (endpointslicecache.go)."""
+    unsure = {gap.fact.split()[0] for gap in _expected(name, family).gaps}
+    has_all_shapes = name.count("-") == 1
+    is_by_chance = has_all_shapes and read_version(CAPTURES[name].version) < (1, 36)
+    assert unsure == ({_cluster_ip(name, "listed-twice", family)} if is_by_chance else set())
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("primary", "masquerade"),
+        ("any", "cidr"),
+        ("cidr", "primary"),
+        ("bridge", "prefix"),
+        ("prefix", "node-cidr"),
+        ("node-cidr", "any"),
+        ("no-cidr", "any"),
+        ("masquerade", "any"),
+    ],
+)
+@BOTH_FAMILIES
+def test_settings_are_told_apart(mode: str, one: str, other: str, family: int) -> None:
+    seen, expected = _seen(f"1.36.2-{mode}-{one}", family), _expected(f"1.36.2-{mode}-{other}", family)
+    assert compare_maps(expected, seen, CAPTURES[f"1.36.2-{mode}-{one}"].local_addresses)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("1.28.15-iptables", "iptables, kube-proxy 1.26 or newer"),
+        ("1.29.0-nftables", "nftables, kube-proxy 1.29"),
+        ("1.34.3-nftables", "nftables, kube-proxy 1.34 to 1.35"),
+        ("1.36.2-nftables", "nftables, kube-proxy 1.36"),
+    ],
+)
+@BOTH_FAMILIES
+def test_the_layout_is_named(name: str, layout: str, family: int) -> None:
+    assert _seen(name, family).layout == layout
+
+
+@pytest.mark.parametrize("name", [name for name in CAPTURES if name.endswith("-large")])
+@BOTH_FAMILIES
+def test_1200_endpoints_are_all_read(name: str, family: int) -> None:
+    branches = [
+        branch
+        for entry in _seen(name, family).entries
+        if entry.service == "shapes/large:http" and entry.hook is Hook.PREROUTING
+        for branch in entry.branches
+    ]
+    assert {branch.outcome for branch in branches} == {Outcome.BACKENDS}
+    for branch in branches:
+        assert len({each.address for each in branch.backends}) == 1200
+        assert branch.lost == pytest.approx(0, abs=1e-6)
+        assert [each.share for each in branch.backends] == pytest.approx([1 / 1200] * 1200, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["1.28.15-iptables-large", "1.36.2-iptables-large"])
+@pytest.mark.parametrize("saved", ["ip6tables-save.txt", "iptables-save.txt"])
+def test_the_large_form_bears_no_comments(name: str, saved: str) -> None:
+    rules = re.findall(r"-A KUBE-(?:SEP|SVC)-\S+ .*-j (?:KUBE-SEP-|DNAT).*", CAPTURES[name].text(saved))
+    assert len(rules) > 2 * 1200
+    assert [rule for rule in rules if "--comment" in rule] == []
+
+
+def test_a_backend_that_the_api_does_not_have_is_a_difference() -> None:
+    capture = CAPTURES["1.36.2-iptables"]
+    text = capture.text("ip6tables-save.txt")
+    endpoint = "--to-destination [fd00:10:244:2::cb]:8080"
+    assert text.count(endpoint) > 20
+    changed = capture.read_text(6, text.replace(endpoint, "--to-destination [fd00:10:244:2::cc]:8080", 1))
+    differences = compare_maps(_expected(capture.folder.name, 6), changed, capture.local_addresses)
+    assert {each.differs for each in differences} == {("backends",)}
+    assert len({each.service for each in differences}) == 1
+
+
+@cache
+def _seen(name: str, family: int) -> ServiceMap:
+    return CAPTURES[name].read(family)
+
+
+@cache
+def _expected(name: str, family: int) -> ServiceMap:
+    return CAPTURES[name].expect(family)
+
+
+def _told(difference: MapDifference) -> str:
+    to = difference.destination
+    where = (
+        f"{difference.hook} {to.address} {to.protocol} {to.port} from {difference.source} {difference.link}"
+    )
+    return f"{difference.service}: {difference.differs} at {where}"
+
+
+def _services(seen: ServiceMap) -> set[str]:
+    """Names of Services in a map, without the ports' names."""
+    return {entry.service.partition(":")[0].rpartition("/")[2] for entry in seen.entries} - {""}
+
+
+def _cluster_ip(name: str, service: str, family: int) -> str:
+    services = CAPTURES[name].state.services
+    assert isinstance(services, Known)
+    spec = next(each.spec for each in services.value if each.metadata.name == service)
+    return next(each for each in spec.cluster_ips if (":" in each) == (family == 6))
+
+
+def _services_of_api(capture: Capture, family: int) -> set[str]:
+    """Names of Services that must have rules in a family."""
+    assert isinstance(capture.state.services, Known)
+    return {
+        service.metadata.name
+        for service in capture.state.services.value
+        if f"IPv{family}" in service.spec.ip_families
+    } - WITHOUT_RULES
