@@ -10,6 +10,7 @@ import typer
 
 from netinspect.cli import conntrack
 from netinspect.cli.cleanup import cleanup
+from netinspect.cli.dataplane import dataplane
 from netinspect.cli.dns import dns
 from netinspect.cli.exec import exec_
 from netinspect.cli.expand import expand
@@ -78,6 +79,7 @@ _COMMANDS = (
     (netns, "netns", "Find pods' network namespaces and the processes in them"),
     (veth, "veth", "Find the node's end of pods' links, and back"),
     (dns, "dns", "Ask the cluster's DNS from a node or a pod, and judge the answers"),
+    (dataplane, "dataplane", "Say which dataplane nodes really use, and what others left behind"),
     (rules, "rules", "Show what nodes do with packets to Services, whichever dataplane has the rules"),
     (iptables, "iptables", "Show Services as iptables has them, or chains rule by rule"),
     (nftables, "nftables", "Show Services as nftables has them, or chains rule by rule"),

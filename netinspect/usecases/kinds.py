@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netinspect.models.chain_listing import ListedChain
+from netinspect.models.dataplane import NodeDataplane
 from netinspect.models.debug_pod_entry import DebugPodEntry
 from netinspect.models.dns_report import DnsReport
 from netinspect.models.dns_servers import DnsServersReport
@@ -36,6 +37,7 @@ def report_types() -> dict[str, Any]:
         "conntrack limit --set": Report[LimitChange],
         "dns": DnsReport,
         "dns --servers": DnsServersReport,
+        "dataplane": JudgedReport[NodeDataplane],
         "rules": Report[ServiceRules],
         "iptables": Report[ServiceRules],
         "iptables --chain": Report[ListedChain],
