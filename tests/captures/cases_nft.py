@@ -269,23 +269,25 @@ def capture_nft(save: Save) -> None:
 
     with new_world() as world:
         for case, text in (("expressions", EXPRESSIONS), ("nat", NAT), ("sets", SETS), ("others", OTHERS)):
-            keep(load(world.new_netns(), text), case)
+            keep(load_ruleset(world.new_netns(), text), case)
         keep(world.new_netns(), "empty")
-        sets, nat = load(world.new_netns(), SETS), load(world.new_netns(), NAT)
+        sets, nat = load_ruleset(world.new_netns(), SETS), load_ruleset(world.new_netns(), NAT)
         keep(sets, "sets-terse", "nft -j -t list ruleset")
         keep(sets, "sets-stateless", "nft -j -s list ruleset")
         keep(sets, "list-map", "nft -j list map inet named verdicts")
         keep(sets, "list-counters", "nft -j list counters")
         keep(nat, "list-chain", "nft -j list chain ip nat-four pre")
         keep(nat, "list-tables", "nft -j list tables")
-        keep(load(world.new_netns(), EXPRESSIONS), "expressions-numeric", "nft -j -nn -y list ruleset")
-        keep(load(world.new_netns(), DORMANT), "one-flag", "nft -j list tables")
+        keep(
+            load_ruleset(world.new_netns(), EXPRESSIONS), "expressions-numeric", "nft -j -nn -y list ruleset"
+        )
+        keep(load_ruleset(world.new_netns(), DORMANT), "one-flag", "nft -j list tables")
         iptables = world.new_netns()
         iptables.enter("sh", "-e", "-c", IPTABLES)
         keep(iptables, "iptables-nft")
 
 
-def load(netns: Netns, text: str) -> Netns:
+def load_ruleset(netns: Netns, text: str) -> Netns:
     """Load what the kernel takes of a ruleset, line by line: it may lack a module."""
     netns.ip("link set lo up")
     lines = text.split("\n")
