@@ -1,7 +1,6 @@
-"""What real kube-proxies wrote is what they should have written: every capture, both families, no difference.
+"""What real kube-proxies of several versions and settings wrote: all of it is read, and settings make a difference.
 
-The captures are of several versions, modes and settings (`tests/captures/capture_dataplanes.py`), each with every shape
-of Service, or with the few that a setting changes, or with 1,200 endpoints.
+That it is what they should have written is in `test_service_map_captures`.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ from functools import cache
 
 import pytest
 
-from netinspect.analyze.mode_traits import read_version
 from netinspect.analyze.service_map_compare import compare_maps
+from netinspect.analyze.service_map_iptables import read_iptables_map
 from netinspect.models.fact import Known
-from netinspect.models.service_map import Hook, Outcome, ServiceMap
-from netinspect.models.service_map_difference import MapDifference
-from tests.unit.analyze.dataplane_capture import Capture, captures
+from netinspect.models.service_map import Hook, Mode, Outcome, ServiceMap
+from netinspect.parse.iptables_save import parse_iptables_save
+from tests.unit.analyze.captured_nodes import NODE, CapturedNode, captured_nodes
 
-CAPTURES = {each.folder.name: each for each in captures()}
+CAPTURES = {each.folder.name: each for each in captured_nodes() if each.mode is not Mode.IPVS}
 FAMILIES = (6, 4)
 EVERY_CAPTURE = pytest.mark.parametrize("name", CAPTURES)
 BOTH_FAMILIES = pytest.mark.parametrize("family", FAMILIES)
@@ -29,29 +28,11 @@ WITHOUT_RULES = {"headless", "foreign-proxy", "external-name"}
 
 @EVERY_CAPTURE
 @BOTH_FAMILIES
-def test_rules_do_what_the_api_and_the_settings_say(name: str, family: int) -> None:
-    local_addresses = CAPTURES[name].local_addresses
-    differences = compare_maps(_expected(name, family), _seen(name, family), local_addresses)
-    assert [_told(each) for each in differences] == []
-
-
-@EVERY_CAPTURE
-@BOTH_FAMILIES
 def test_no_rule_and_no_service_is_left_out(name: str, family: int) -> None:
     seen = _seen(name, family)
     assert seen.gaps == ()
     assert [text for entry in seen.entries for branch in entry.branches for text in branch.undecided] == []
     assert _services(seen) == _services_of_api(CAPTURES[name], family)
-
-
-@EVERY_CAPTURE
-@BOTH_FAMILIES
-def test_only_what_a_version_left_to_chance_is_not_expected(name: str, family: int) -> None:
-    """One address in two slices, once as terminating: before 1.36 either counts (endpointslicecache.go)."""
-    unsure = {gap.fact.split()[0] for gap in _expected(name, family).gaps}
-    has_all_shapes = name.count("-") == 1
-    is_by_chance = has_all_shapes and read_version(CAPTURES[name].version) < (1, 36)
-    assert unsure == ({_cluster_ip(name, "listed-twice", family)} if is_by_chance else set())
 
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
@@ -71,7 +52,7 @@ def test_only_what_a_version_left_to_chance_is_not_expected(name: str, family: i
 @BOTH_FAMILIES
 def test_settings_are_told_apart(mode: str, one: str, other: str, family: int) -> None:
     seen, expected = _seen(f"1.36.2-{mode}-{one}", family), _expected(f"1.36.2-{mode}-{other}", family)
-    assert compare_maps(expected, seen, CAPTURES[f"1.36.2-{mode}-{one}"].local_addresses)
+    assert compare_maps(expected, seen, CAPTURES[f"1.36.2-{mode}-{one}"].addresses)
 
 
 @pytest.mark.parametrize(
@@ -117,28 +98,21 @@ def test_a_backend_that_the_api_does_not_have_is_a_difference() -> None:
     text = capture.text("ip6tables-save.txt")
     endpoint = "--to-destination [fd00:10:244:2::cb]:8080"
     assert text.count(endpoint) > 20
-    changed = capture.read_text(6, text.replace(endpoint, "--to-destination [fd00:10:244:2::cc]:8080", 1))
-    differences = compare_maps(_expected(capture.folder.name, 6), changed, capture.local_addresses)
+    rules = parse_iptables_save(text.replace(endpoint, "--to-destination [fd00:10:244:2::cc]:8080", 1))
+    changed = read_iptables_map(NODE, 6, rules, capture.addresses)
+    differences = compare_maps(_expected(capture.folder.name, 6), changed, capture.addresses)
     assert {each.differs for each in differences} == {("backends",)}
     assert len({each.service for each in differences}) == 1
 
 
 @cache
 def _seen(name: str, family: int) -> ServiceMap:
-    return CAPTURES[name].read(family)
+    return CAPTURES[name].seen(family)
 
 
 @cache
 def _expected(name: str, family: int) -> ServiceMap:
-    return CAPTURES[name].expect(family)
-
-
-def _told(difference: MapDifference) -> str:
-    to = difference.destination
-    where = (
-        f"{difference.hook} {to.address} {to.protocol} {to.port} from {difference.source} {difference.link}"
-    )
-    return f"{difference.service}: {difference.differs} at {where}"
+    return CAPTURES[name].expected(family)
 
 
 def _services(seen: ServiceMap) -> set[str]:
@@ -146,14 +120,7 @@ def _services(seen: ServiceMap) -> set[str]:
     return {entry.service.partition(":")[0].rpartition("/")[2] for entry in seen.entries} - {""}
 
 
-def _cluster_ip(name: str, service: str, family: int) -> str:
-    services = CAPTURES[name].state.services
-    assert isinstance(services, Known)
-    spec = next(each.spec for each in services.value if each.metadata.name == service)
-    return next(each for each in spec.cluster_ips if (":" in each) == (family == 6))
-
-
-def _services_of_api(capture: Capture, family: int) -> set[str]:
+def _services_of_api(capture: CapturedNode, family: int) -> set[str]:
     """Names of Services that must have rules in a family."""
     assert isinstance(capture.state.services, Known)
     return {
