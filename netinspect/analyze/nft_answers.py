@@ -15,13 +15,16 @@ from netinspect.analyze.nft_sets import source_condition
 from netinspect.analyze.nft_values import Symbol, Unclear, value_of
 from netinspect.models.nft import NftTable
 from netinspect.models.nft_expression import (
+    Binary,
     Concat,
     Ct,
     Element,
     Expression,
+    Fib,
     Lookup,
     Meta,
     Payload,
+    RawPayload,
     SetRef,
     Verdict,
     Vmap,
@@ -86,15 +89,17 @@ Answer = bool | SourceCondition | Odds | Fork | Chance | Picked | Verdict | Tran
 
 def change(statement: Statement, chain: str, table: NftTable, packet: Packet, state: State) -> State | None:
     """Return what a statement makes of a packet; None for one that asks or decides."""
-    if isinstance(statement, Counter | Log):
-        return state
-    if isinstance(statement, Mangle):
-        return _mangle(statement, packet, state)
-    if isinstance(statement, Notrack):
-        return replace(state, is_tracked=False)
-    if isinstance(statement, SetUpdate) and statement.op != "delete" and not statement.statements:
-        return _update(statement, chain, table, packet, state)
-    return None
+    match statement:
+        case Counter() | Log():
+            return state
+        case Mangle():
+            return _mangle(statement, packet, state)
+        case Notrack():
+            return replace(state, is_tracked=False)
+        case SetUpdate() if not statement.statements:
+            return _update(statement, chain, table, packet, state)
+        case _:
+            return None
 
 
 def answer(statement: Statement, table: NftTable, packet: Packet, state: State, sets: SetReader) -> Answer:
@@ -111,6 +116,37 @@ def answer(statement: Statement, table: NftTable, packet: Packet, state: State, 
     if answerer is None:
         return Unclear(statement)
     return answerer(statement, table, packet, state, sets)
+
+
+def reads_destination(statement: Statement) -> bool:
+    """Whether what a statement says depends on where the packet goes to."""
+    match statement:
+        case Match():
+            return _is_of_destination(statement.left)
+        case Vmap():
+            return _is_of_destination(statement.key)
+        case Dnat():
+            return _is_of_destination(statement.addr)
+        case _:
+            return False
+
+
+def _is_of_destination(expression: Expression | None) -> bool:
+    match expression:
+        case Payload():
+            return expression.field in ("daddr", "dport")
+        case RawPayload() | None:
+            return True
+        case Fib():
+            return "daddr" in expression.flags
+        case Concat():
+            return any(map(_is_of_destination, expression.parts))
+        case Binary():
+            return any(map(_is_of_destination, expression.operands))
+        case Lookup():
+            return _is_of_destination(expression.key)
+        case _:
+            return False
 
 
 def _mangle(statement: Mangle, packet: Packet, state: State) -> State | None:
@@ -137,7 +173,7 @@ def _update(statement: SetUpdate, chain: str, table: NftTable, packet: Packet, s
     reads = packet.reads
     is_source = value_of(statement.element.key, packet, state) is Symbol.SOURCE
     packet.reads = reads  # that the source is kept says nothing of where it is
-    if not is_source or timeout_s is None:
+    if not is_source or timeout_s is None or statement.op == "delete":
         return state
     return replace(state, updates=(*state.updates, (statement.set, timeout_s, chain)))
 
@@ -176,9 +212,8 @@ def _look_up(
 
 
 def _pick(element: Element, name: str, read: Callable[[Element], Answer]) -> Answer:
-    if element.remainder:
-        return Unclear(element)
-    return Picked(read(element), element, name)
+    found = Unclear(element) if element.remainder else read(element)
+    return found if isinstance(found, Unclear) else Picked(found, element, name)
 
 
 def _fork(found: Sourced, name: str, packet: Packet, read: Callable[[Element], Answer]) -> Answer:

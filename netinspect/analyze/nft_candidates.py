@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from netinspect.analyze.nft_hooks import FORWARD, INPUT, OUTPUT, PREROUTING, base_chains
+from netinspect.analyze.nft_layout import TABLE
 from netinspect.analyze.nft_lookup import elements_of
 from netinspect.analyze.nft_sets import key_parts
 from netinspect.analyze.nft_values import is_protocol, protocol_name
@@ -91,12 +92,13 @@ class Collector:
     def add_tables(self, tables: Sequence[NftTable]) -> None:
         """Gather from all base chains that translate, and from those that filter beside them in the same table."""
         for table in tables:
-            bases = [
-                each for hook in (PREROUTING, OUTPUT, INPUT, FORWARD) for each in base_chains([table], hook)
-            ]
-            if table.name == "kube-proxy" or any(each.type == "nat" for each in bases):
-                for base in bases:
-                    self._chain(table, base.chain, Asked(), 0)
+            bases = {hook: base_chains([table], hook) for hook in (PREROUTING, OUTPUT, INPUT, FORWARD)}
+            is_meant = table.name == TABLE or any(
+                each.type == "nat" for some in bases.values() for each in some
+            )
+            for hook, some in bases.items():
+                for base in some if is_meant else ():
+                    self._chain(table, base.chain, Asked(is_local=hook == INPUT), 0)
 
     def _chain(self, table: NftTable, chain: NftChain, asked: Asked, depth: int) -> None:
         if (id(chain), asked) in self._seen or depth > _DEEPEST:

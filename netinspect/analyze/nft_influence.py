@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from netinspect.analyze.nft_answers import Answer, Chance, Final, Fork, Picked, Translate, answer, change
 from netinspect.analyze.nft_lookup import SetReader
 from netinspect.analyze.nft_packet import Packet, SplitError, State
+from netinspect.analyze.nft_spot import Step
 from netinspect.analyze.nft_values import Unclear
-from netinspect.models.nft import NftChain, NftRule, NftTable
+from netinspect.models.nft import NftRule, NftTable
 from netinspect.models.nft_expression import Accept, Drop, Goto, Jump, Return
 from netinspect.models.nft_statement import Mangle, Match, Notrack, Statement, Xt
 
@@ -22,13 +23,14 @@ class Influence:
         self._packet = packet
         self._sets = sets
 
-    def of_rule(self, table: NftTable, chain: NftChain, index: int, at: int, state: State) -> bool:
+    def of_rule(self, step: Step) -> bool:
         """Whether a rule, from a statement on that may hold, could do something, now or by what it skips."""
-        verdicts = list(self._effects(table, chain.rules[index], at, state, 0))
+        table, state, rules = step.spot.table, step.state, step.spot.chain.rules
+        verdicts = list(self._effects(table, step.spot.rule, step.at, state, 0))
         if any(each is True for each in verdicts):
             return True
         skips = any(isinstance(each, Accept | Return | Goto) for each in verdicts)
-        return skips and any(self._acts(table, rule, state, 0) for rule in chain.rules[index + 1 :])
+        return skips and any(self._acts(table, rule, state, 0) for rule in rules[step.spot.index + 1 :])
 
     def _acts(self, table: NftTable, rule: NftRule, state: State, depth: int) -> bool:
         return any(each is True for each in self._effects(table, rule, 0, state, depth))

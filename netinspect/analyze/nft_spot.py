@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from netinspect.analyze.nft_answers import Answer
 from netinspect.analyze.nft_packet import State
 from netinspect.analyze.nft_ways import Conditions, Leaf, Way
 from netinspect.models.nft import NftChain, NftRule, NftTable
+from netinspect.models.service_map import SourceCondition
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -49,17 +51,50 @@ class Step(msgspec.Struct, frozen=True):
         state: of the packet.
         path: what is known of its source.
         at: with which statement of the rule.
-        before: ways of sources that were told apart, and come first.
     """
 
     spot: Spot
     state: State
     path: Conditions
     at: int = 0
-    before: tuple[Way, ...] = ()
 
 
-Move = list[Way] | Step
+class Query(msgspec.Struct):
+    """Where it depends on the packet's destination, or on chance, how the walk goes on.
+
+    Attributes:
+        step: with which statement.
+        found: what that says, where it is known already: chance, or what cannot be judged.
+        moves: how it goes on, by answer: packets come by here by the ten thousand.
+    """
+
+    step: Step
+    found: Answer | None = None
+    moves: dict[object, Move] = msgspec.field(default_factory=dict)
+
+
+class Choice(msgspec.Struct):
+    """How it goes on where a condition holds; None is for all that are left."""
+
+    when: SourceCondition | None
+    move: Move
+
+
+class Forked(msgspec.Struct):
+    """Where it depends on the packet's source how the walk goes on.
+
+    Attributes:
+        step: with which statement.
+        choices: the first whose condition holds counts.
+        rest: how it goes on where none does.
+    """
+
+    step: Step
+    choices: tuple[Choice, ...]
+    rest: Move
+
+
+Move = list[Way] | Step | Query | Forked
 """Where the walk ends, or goes on."""
 
 
@@ -85,3 +120,8 @@ def root(spot: Spot) -> Spot:
 def forgotten(spot: Spot, state: State) -> State:
     """Drop the rules of a chain in which nothing happened: they are no evidence."""
     return replace(state, trail=spot.entered.trail) if state.effects == spot.entered.effects else state
+
+
+def next_rule(step: Step) -> Step:
+    """Return the step behind a rule."""
+    return Step(step.spot.after(), step.state, step.path)

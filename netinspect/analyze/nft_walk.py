@@ -20,6 +20,7 @@ from netinspect.analyze.nft_answers import (
     Translate,
     answer,
     change,
+    reads_destination,
 )
 from netinspect.analyze.nft_evidence import Evidence
 from netinspect.analyze.nft_hooks import BaseChain
@@ -29,7 +30,18 @@ from netinspect.analyze.nft_marking import Marking
 from netinspect.analyze.nft_match import Odds
 from netinspect.analyze.nft_names import service_in_chain, service_in_comment
 from netinspect.analyze.nft_packet import Packet, State
-from netinspect.analyze.nft_spot import Move, Spot, Step, end, forgotten, root
+from netinspect.analyze.nft_spot import (
+    Choice,
+    Forked,
+    Move,
+    Query,
+    Spot,
+    Step,
+    end,
+    forgotten,
+    next_rule,
+    root,
+)
 from netinspect.analyze.nft_text import statement_text
 from netinspect.analyze.nft_values import Unclear
 from netinspect.analyze.nft_ways import Conditions, Leaf, Way, combine, under
@@ -52,6 +64,7 @@ class WalkKit:
         self.evidence = Evidence()
         self.marking = Marking()
         self.chances: dict[tuple[object, ...], tuple[object, Way | None]] = {}
+        self.roots: dict[tuple[object, ...], tuple[object, Move]] = {}
 
 
 class _FellOutError(Exception):
@@ -82,7 +95,13 @@ class Walker:
         Raises:
             SplitError: it depends on which of its possible destinations the packet goes to.
         """
-        return self._run(self._enter(0, state, path))
+        packet = self._packet
+        if packet.is_any:
+            return self._run(self._enter(0, state, path))
+        key = id(self._bases), packet.origin, packet.is_local, packet.protocol, state, path
+        if key not in self._kit.roots:
+            self._kit.roots[key] = self._bases, self._settled(self._enter(0, state, path))
+        return self._run(self._kit.roots[key][1])
 
     def _enter(self, base: int, state: State, path: Conditions) -> Move:
         for number in range(base, len(self._bases)):
@@ -93,17 +112,66 @@ class Walker:
 
     def _run(self, move: Move) -> list[Way]:
         found: list[Way] = []
+        while not isinstance(move := self._settled(move), list):
+            if isinstance(move, Query):
+                move = self._follow(move)
+            elif isinstance(move, Forked):
+                move = self._divide(move, found)
+        return found + move
+
+    def _settled(self, move: Move) -> Move:
+        """Go on to where it depends on the packet what comes next."""
         while isinstance(move, Step):
-            found += move.before
             at_end = move.spot.index >= len(move.spot.chain.rules)
             move = self._leave(move) if at_end else self._rule(move)
-        return found + move
+        return move
+
+    def _follow(self, query: Query) -> Move:
+        step = query.step
+        self._reads_before = self._packet.reads
+        found = query.found
+        if found is None:
+            statement = step.spot.rule.statements[step.at]
+            found = answer(statement, step.spot.table, self._packet, step.state, self._kit.sets)
+        if isinstance(found, Chance):
+            return self._chance(found, step)
+        if isinstance(found, Unclear):
+            acts = self._influence.of_rule(step)
+            if (Unclear, acts) not in query.moves:
+                query.moves[Unclear, acts] = self._settled(
+                    self._doubted(found, step) if acts else next_rule(step)
+                )
+            return query.moves[Unclear, acts]
+        if not isinstance(found, bool | SourceCondition):
+            return self._apply(found, step)
+        if found not in query.moves:
+            query.moves[found] = self._settled(self._apply(found, step))
+        return query.moves[found]
+
+    def _divide(self, forked: Forked, found: list[Way]) -> Move:
+        """Add the ways of the sources that are told apart, and return how the rest goes on."""
+        self._splits += len(forked.choices)
+        if self._splits > _MOST_SPLITS or self._nested >= _DEEPEST_SPLIT:
+            return Query(forked.step, Unclear("too many sources to tell apart"))
+        for choice in forked.choices:
+            choice.move = self._settled(choice.move)
+            ways = self._nested_run(choice.move)
+            found += ways if choice.when is None else under(choice.when, ways)
+        forked.rest = self._settled(forked.rest)
+        return forked.rest
+
+    def _nested_run(self, move: Move) -> list[Way]:
+        self._nested += 1
+        try:
+            return self._run(move)
+        finally:
+            self._nested -= 1
 
     def _rule(self, step: Step) -> Move:
         spot, state = step.spot, step.state
         statements = spot.rule.statements
         if spot.rule.remainder:
-            return self._doubt(Unclear(spot.rule.remainder), replace(step, at=0))
+            return Query(replace(step, at=0), Unclear(spot.rule.remainder))
         for at in range(step.at, len(statements)):
             changed = change(statements[at], spot.chain.name, spot.table, self._packet, state)
             if changed is not None:
@@ -113,6 +181,8 @@ class Walker:
             if lookup is not None:
                 state = replace(state, lookups=(*state.lookups, lookup))
                 break
+            if reads_destination(statements[at]):
+                return Query(Step(spot, state, step.path, at))
             self._reads_before = self._packet.reads
             found = answer(statements[at], spot.table, self._packet, state, self._kit.sets)
             if found is False:
@@ -124,24 +194,22 @@ class Walker:
     def _apply(self, found: Answer, step: Step) -> Move:
         match found:
             case bool():
-                return replace(step, at=step.at + 1) if found else _next_rule(step)
+                return replace(step, at=step.at + 1) if found else next_rule(step)
             case Picked():
                 return self._apply(found.answer, replace(step, state=self._picked(found, step)))
             case SourceCondition():
                 return self._ask(found, step)
             case Fork():
                 return self._fork(found, step)
-            case Chance():
-                return self._chance(found, step)
             case Odds():
                 odds = (found.share, True), (1 - found.share, False)
-                return self._chance(Chance(tuple(each for each in odds if each[0])), step)
+                return Query(step, Chance(tuple(each for each in odds if each[0])))
             case Verdict():
                 return self._verdict(found, step)
             case Translate() | Final():
                 return [end(step.state, step.path, self._leaf(found, step))]
             case _:
-                return self._doubt(found, step)
+                return Query(step, found)
 
     def _picked(self, found: Picked, step: Step) -> State:
         spot = step.spot
@@ -161,13 +229,13 @@ class Walker:
             case Jump(target=target) | Goto(target=target):
                 return self._jump(target, step, is_goto=isinstance(verdict, Goto))
             case _:
-                return _next_rule(step)
+                return next_rule(step)
 
     def _jump(self, target: str, step: Step, *, is_goto: bool) -> Move:
         spot = step.spot
         chain = spot.table.chains.get(target)
         if chain is None or spot.depth >= _DEEPEST:
-            return self._doubt(Unclear(Jump(target)), step)
+            return Query(step, Unclear(Jump(target)))
         state = self._with_rule(step.state, spot)
         state = replace(state, service=state.service or service_in_chain(target))
         entered, back = (spot.entered, spot.back) if is_goto else (step.state, spot.after())
@@ -199,28 +267,18 @@ class Walker:
         return self._fork(Fork(((asked, True),)), step)
 
     def _fork(self, fork: Fork, step: Step) -> Move:
-        found: list[Way] = []
+        choices: list[Choice] = []
         path = step.path
-        for asked, choice in fork.choices:
+        for asked, found in fork.choices:
             decided = decide(path, asked)
             if decided is False:
                 continue
-            self._splits += 1
-            if self._splits > _MOST_SPLITS or self._nested >= _DEEPEST_SPLIT:
-                return self._doubt(Unclear("too many sources to tell apart"), step)
-            ways = self._go(choice, replace(step, path=path if decided else (*path, asked)))
+            move = self._apply(found, replace(step, path=path if decided else (*path, asked)))
+            choices.append(Choice(None if decided else asked, move))
             if decided:
-                return [*found, *ways]
-            found += under(asked, ways)
+                return Forked(step, tuple(choices), [])
             path = (*path, replace(asked, negated=not asked.negated))
-        return Step(step.spot.after(), step.state, path, before=tuple(found))
-
-    def _go(self, found: Answer, step: Step) -> list[Way]:
-        self._nested += 1
-        try:
-            return self._run(self._apply(found, step))
-        finally:
-            self._nested -= 1
+        return Forked(step, tuple(choices), Step(step.spot.after(), step.state, path))
 
     def _chance(self, chance: Chance, step: Step) -> list[Way]:
         """Follow every choice. What comes of them is kept where it is the same for all packets of a protocol."""
@@ -244,7 +302,9 @@ class Walker:
     def _choices(self, chance: Chance, step: Step) -> list[Way]:
         own = self._ref(step.spot)
         fresh = replace(step, state=replace(step.state, trail=(own,), undecided=(), lookups=(), service=""))
-        return combine([(share, self._go(choice, fresh)) for share, choice in chance.choices], own)
+        return combine(
+            [(share, self._nested_run(self._apply(choice, fresh))) for share, choice in chance.choices], own
+        )
 
     def _by_itself(self, chance: Chance, step: Step) -> Way | None:
         """Follow every choice to its end within the chains that it leads to; None where that cannot be."""
@@ -256,15 +316,12 @@ class Walker:
             return None
         return ways[0] if self._packet.reads == reads and len(ways) == 1 else None
 
-    def _doubt(self, unclear: Unclear, step: Step) -> Move:
-        """Take what cannot be judged as not matching, and note it where it could have done something."""
-        spot, state = step.spot, step.state
-        if not self._influence.of_rule(spot.table, spot.chain, spot.index, step.at, state):
-            return _next_rule(step)
-        ref = self._ref(spot)
+    def _doubted(self, unclear: Unclear, step: Step) -> Step:
+        """Take what cannot be judged, and could do something, as not matching, and note it."""
+        ref, state = self._ref(step.spot), step.state
         text = f"{statement_text(unclear.what)}: {ref.where} {ref.text}"
         noted = state.undecided if text in state.undecided else (*state.undecided, text)
-        return Step(spot.after(), replace(state, undecided=noted), step.path)
+        return Step(step.spot.after(), replace(state, undecided=noted), step.path)
 
     def _noted(self, changed: State, before: State, spot: Spot) -> State:
         return changed if changed.effects == before.effects else self._with_rule(changed, spot)
@@ -295,7 +352,3 @@ class Walker:
 
     def _ref(self, spot: Spot) -> RuleRef:
         return self._kit.evidence.rule(spot.table, spot.chain, spot.rule)
-
-
-def _next_rule(step: Step) -> Step:
-    return Step(step.spot.after(), step.state, step.path)
