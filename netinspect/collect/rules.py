@@ -43,15 +43,17 @@ def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
     def read(name: str, parser: Callable[[bytes], T]) -> Fact[T]:
         return read_fact(results.get(name), parser) if name in asked else UNASKED
 
-    stats = read(dataplane.IPVS_STATS, parse_statistics)
+    stats = read(dataplane.IPVS_STATS, _or_nothing(parse_statistics))
     return RulesReading(
         node=source.node,
         links=read(LINKS.name, parse_ip_addr),
         kube_proxy_mode=read(dataplane.KUBE_PROXY_MODE.name, _parse_mode),
         saves={kind: read(kind.tool, _parse_save) for kind in SAVES if kind.tool in asked},
         nft=read(dataplane.NFT_RULESET, parse_nft_json),
-        virtual_servers=read(dataplane.IPVS_LIST, parse_listed),
-        traffic=read(dataplane.IPVS_RATE, parse_rates) if dataplane.IPVS_RATE in asked else stats,
+        virtual_servers=read(dataplane.IPVS_LIST, _or_nothing(parse_listed)),
+        traffic=read(dataplane.IPVS_RATE, _or_nothing(parse_rates))
+        if dataplane.IPVS_RATE in asked
+        else stats,
         ipsets=read(dataplane.IPSET_SAVE, parse_ipsets),
         gaps=_gaps(source.node, answer),
     )
@@ -66,6 +68,11 @@ def collect_raw(source: NodeSource, plan: Plan) -> tuple[CommandResult, ...]:
         ClusterError: the connection failed before anything came.
     """
     return tuple(each for each in source.run(plan).results if each.key == NODE)
+
+
+def _or_nothing(parser: Callable[[bytes], tuple[T, ...]]) -> Callable[[bytes], tuple[T, ...]]:
+    """Take no output at all for no servers: ipvsadm always prints titles, so it was not run (probes/loaded.sh)."""
+    return lambda stdout: parser(stdout) if stdout else ()
 
 
 def _parse_save(stdout: bytes) -> Ruleset:

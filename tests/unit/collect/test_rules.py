@@ -145,6 +145,15 @@ def test_traffic_is_counters_or_rates(name: str, text: bytes, count: int) -> Non
     assert reading.traffic.value[0].traffic.connections == count
 
 
+def test_a_kernel_without_ipvs_has_no_virtual_servers() -> None:
+    """The node side then prints nothing at all; titles without servers are as good."""
+    for stdout in (b"", TITLES + LISTED.split(b"\n", 1)[1].partition(b"TCP")[0]):
+        reading = read({**whole(), "ipvs-list": result("ipvs-list", stdout)})
+        assert reading.virtual_servers == Known(())
+    stats = read({"ipvs-stats": result("ipvs-stats", b"")}, build_ipvs_plan(stats=True))
+    assert stats.traffic == Known(())
+
+
 def test_raw_is_what_came_of_the_node_itself() -> None:
     own, of_pod = result("nft-text", b"table ip x"), result("links", LO, key="uid-1")
     assert collect_raw(FakeNode(answer(own, of_pod)), Plan()) == (own,)
