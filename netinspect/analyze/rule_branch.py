@@ -69,6 +69,15 @@ class Branch:
         return self._mark.then(self._after)
 
     @property
+    def is_untouched(self) -> bool:
+        """Whether nothing at all has happened to it yet."""
+        return (
+            not (self.conditions or self._ends or self._doubts or self._hosts or self._affinities)
+            and self._mark is UNTOUCHED
+            and not self._rules
+        )
+
+    @property
     def has_open_hosts(self) -> bool:
         """Whether hosts were noted whose packets then were not translated in the same chain, all of them."""
         return bool(self._hosts) and (self.share > 0 or any(not end.hosts for end in self._ends))
@@ -98,9 +107,10 @@ class Branch:
     def copy(self) -> Branch:
         """Return another one that is alike so far."""
         other = Branch.__new__(Branch)
-        for name in Branch.__slots__:
-            setattr(other, name, getattr(self, name))
-        other._affinities = dict(self._affinities)
+        other.conditions, other.share = self.conditions, self.share
+        other._when, other._mark, other._after = self._when, self._mark, self._after
+        other._rules, other._ends, other._doubts = self._rules, self._ends, self._doubts
+        other._hosts, other._affinities = self._hosts, dict(self._affinities)
         return other
 
     def is_like(self, other: Branch) -> bool:
@@ -156,12 +166,12 @@ class Branch:
 
     def enter(
         self, leaves: Sequence[Leaf], ref: RuleRef, part: float = 1.0, *, is_goto: bool
-    ) -> Iterator[Branch]:
-        """Go through another chain, of which the leaves are known; yield this branch, or what it falls into."""
+    ) -> Sequence[Branch]:
+        """Go through another chain, of which the leaves are known; return this branch, or what it falls into."""
         if len(leaves) == 1:
             self._absorb(leaves[0], ref, part, is_goto=is_goto)
-            yield self
-            return
+            return (self,)
+        parts = []
         for leaf in leaves:
             still_open = narrow(self.conditions, leaf.conditions)
             if still_open is not None:
@@ -169,7 +179,8 @@ class Branch:
                 branch.conditions = (*self.conditions, *still_open)
                 branch._when = (*self._when, *(each for each in leaf.when if each in still_open))
                 branch._absorb(leaf, ref, part, is_goto=is_goto)
-                yield branch
+                parts.append(branch)
+        return parts
 
     def finish(self) -> Leaf:
         """Return what has become of it at the chain's end."""
@@ -200,22 +211,12 @@ class Branch:
                 self._after = self._after.then(change)
                 self._rules = (*self._rules, ref, *leaf.rules)
                 self._settle()
-        elif part == 1 and self._is_taken_whole(leaf):
+        elif part == 1 and not self._ends and not self._affinities and leaf.is_settled:
             self._mark = self._mark.then(leaf.mark)
             self._rules = (*self._rules, ref, *leaf.rules)
             self._ends, self.share = leaf.ends, 0.0
         else:
             self._take_in(leaf, ref, part, is_goto=is_goto)
-
-    def _is_taken_whole(self, leaf: Leaf) -> bool:
-        return (
-            not self._ends
-            and not self._affinities
-            and all(
-                end.is_chosen if end.verdict is Verdict.TRANSLATE else end.verdict is not Verdict.RETURN
-                for end in leaf.ends
-            )
-        )
 
     def _take_in(self, leaf: Leaf, ref: RuleRef, part: float, *, is_goto: bool) -> None:
         taken, back = self.share * part, 0.0

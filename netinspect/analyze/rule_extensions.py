@@ -165,15 +165,16 @@ def _ask_bridge(match: Match, view: PacketView, residue: Residue) -> bool:
 
 
 def _ask_chance(match: Match, _: PacketView, residue: Residue) -> bool:
-    probability, every = match.get("--probability"), match.get("--every")
-    if probability is not None:
-        part, negated = float(probability.values[0]), probability.negated
-    elif every is not None:  # each rule counts for itself: over time exactly one packet of n
-        part, negated = 1 / int(every.values[0]), every.negated
-    else:
-        return residue.doubt("statistic match")
-    residue.probability *= 1 - part if negated else part
-    return True
+    for option in match.options:
+        if option.name == "--probability":
+            part = float(option.values[0])
+        elif option.name == "--every":  # each rule counts for itself: over time exactly one packet of n
+            part = 1 / int(option.values[0])
+        else:
+            continue
+        residue.probability *= 1 - part if option.negated else part
+        return True
+    return residue.doubt("statistic match")
 
 
 def _ask_memory(match: Match, _: PacketView, residue: Residue) -> bool:

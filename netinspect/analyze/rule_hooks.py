@@ -7,7 +7,7 @@ FORWARD, by its destination.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -21,8 +21,21 @@ from netinspect.models.iptables import Ruleset
 from netinspect.models.service_map import Hook
 
 NO_MARK = Mark()
+_START = Leaf(ends=(End(Verdict.RETURN),))
 _GOES_ON = frozenset((Verdict.RETURN, Verdict.ACCEPT))
-_FIRST = {Hook.OUTPUT: "OUTPUT", Hook.PREROUTING: "PREROUTING", Hook.INPUT: "PREROUTING"}
+_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"))
+_TO_ITSELF = (*_IN, ("mangle", "INPUT"), ("filter", "INPUT"))
+_THROUGH = (*_IN, ("mangle", "FORWARD"), ("filter", "FORWARD"))
+_OUT = (("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("nat", "OUTPUT"), ("filter", "OUTPUT"))
+_WAYS = {
+    (Hook.PREROUTING, True): _TO_ITSELF,
+    (Hook.PREROUTING, False): _THROUGH,
+    (Hook.INPUT, True): _TO_ITSELF,
+    (Hook.INPUT, False): _THROUGH,
+    (Hook.OUTPUT, True): _OUT,
+    (Hook.OUTPUT, False): _OUT,
+}
+"""The chains that a packet passes, by its hook and whether it is for the node itself."""
 
 
 class HookWalker:
@@ -30,6 +43,12 @@ class HookWalker:
 
     def __init__(self, rules: Ruleset, sets: Mapping[str, IpSet] | None = None) -> None:
         self.rules = RuleWalker(rules, sets)
+        self._filled = frozenset(
+            (table.name, chain.name)
+            for table in rules.tables.values()
+            for chain in table.chains.values()
+            if chain.rules
+        )
 
     def walk(self, packet: Packet) -> tuple[Leaf, ...]:
         """Return what happens to a packet, for every source: translated, refused, or let through (ACCEPT, RETURN).
@@ -37,9 +56,10 @@ class HookWalker:
         At INPUT a packet comes in as at PREROUTING, and what no rule accepts is RETURN.
         """
         view = PacketView(packet)
-        leaves: tuple[Leaf, ...] = (Leaf(ends=(End(Verdict.RETURN),)),)
-        for table, chain in _way_of(packet):
-            leaves = self._pass(leaves, table, chain, view)
+        leaves: tuple[Leaf, ...] = (_START,)
+        for place in _WAYS[packet.hook, packet.is_local]:
+            if place in self._filled:
+                leaves = self._pass(leaves, *place, view)
         return leaves
 
     def leave(self, view: PacketView, mark: Mark) -> tuple[Leaf, ...]:
@@ -53,22 +73,13 @@ class HookWalker:
             if end is None or end.verdict not in _GOES_ON:
                 after.append(leaf)
                 continue
+            if leaf is _START:
+                after.extend(self.rules.walk(table, chain, view, NO_MARK))
+                continue
             mark = leaf.mark.then(end.mark).apply(NO_MARK)
             behind = (put_behind(leaf, each) for each in self.rules.walk(table, chain, view, mark))
             after.extend(each for each in behind if each is not None)
-        return merge_leaves(after) if len(after) > 1 else tuple(after)
-
-
-def _way_of(packet: Packet) -> Iterable[tuple[str, str]]:
-    first = _FIRST[packet.hook]
-    for table in ("raw", "mangle", "nat"):
-        yield table, first
-    if packet.hook is Hook.OUTPUT:
-        yield "filter", "OUTPUT"
-    else:
-        second = "INPUT" if packet.is_local else "FORWARD"
-        yield "mangle", second
-        yield "filter", second
+        return merge_leaves(after) if len(after) > len(leaves) else tuple(after)
 
 
 def _join_open_ends(leaf: Leaf) -> Leaf:

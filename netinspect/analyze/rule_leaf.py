@@ -75,6 +75,14 @@ class Leaf(msgspec.Struct, frozen=True):
     doubts: tuple[Doubt, ...] = ()
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all has left for good, and all that was translated is chosen: callers have nothing to add."""
+        for end in self.ends:
+            if end.verdict is Verdict.RETURN or (end.verdict is Verdict.TRANSLATE and not end.is_chosen):
+                return False
+        return True
+
+    @property
     def end(self) -> End | None:
         """Its only end; None where the packets are parted."""
         return self.ends[0] if len(self.ends) == 1 else None
@@ -115,6 +123,14 @@ def put_behind(before: Leaf, leaf: Leaf) -> Leaf | None:
     )
 
 
+def marking_of(leaves: Sequence[Leaf]) -> Marking | None:
+    """Return what a chain does to the mark, if it does nothing else; None where it does."""
+    end = leaves[0].end
+    if len(leaves) > 1 or end is None or end.verdict is not Verdict.RETURN or leaves[0].doubts:
+        return None
+    return leaves[0].mark.then(end.mark)
+
+
 def join_doubts(first: tuple[Doubt, ...], second: tuple[Doubt, ...]) -> tuple[Doubt, ...]:
     """Return both, each once."""
     return tuple(dict.fromkeys((*first, *second))) if second else first
@@ -125,7 +141,9 @@ def merge_leaves(leaves: Iterable[Leaf]) -> tuple[Leaf, ...]:
     merged: list[Leaf] = []
     for leaf in leaves:
         merged.append(leaf)
-        while len(merged) > 1 and _are_halves(*merged[-2:]) and _meaning(merged[-2]) == _meaning(merged[-1]):
+        while (
+            len(merged) > 1 and _do_the_same(merged[-2], merged[-1]) and _are_halves(merged[-2], merged[-1])
+        ):
             last = merged.pop()
             merged[-1] = replace(last, conditions=last.conditions[:-1])
     return _share_ends(merged)
@@ -150,10 +168,14 @@ def _are_halves(one: Leaf, other: Leaf) -> bool:
     )
 
 
-def _meaning(leaf: Leaf) -> tuple[object, ...]:
-    """Return what a leaf does, without the rules that say so."""
-    ends = tuple(
-        (end.verdict, end.share, end.mark, end.address, end.port, end.affinity_s, end.recorded, end.hosts)
-        for end in leaf.ends
+def _do_the_same(one: Leaf, other: Leaf) -> bool:
+    """Whether two leaves do the same, whatever the rules that say so."""
+    return (
+        one.mark == other.mark
+        and one.doubts == other.doubts
+        and [*map(_without_rules, one.ends)] == [*map(_without_rules, other.ends)]
     )
-    return leaf.mark, ends, leaf.doubts
+
+
+def _without_rules(end: End) -> End:
+    return replace(end, rules=())

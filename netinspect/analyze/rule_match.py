@@ -15,6 +15,7 @@ from netinspect.analyze.rule_extensions import MATCHES
 from netinspect.analyze.rule_packet import PacketView
 from netinspect.analyze.rule_residue import Residue
 from netinspect.analyze.rule_sets import SetLookup
+from netinspect.models.address import parse_address
 from netinspect.models.ipset import IpSet
 from netinspect.models.iptables import Match, Rule, Value
 from netinspect.models.service_map import SourceCondition, SourceKind
@@ -152,6 +153,10 @@ def read_network(text: str) -> tuple[int, int]:
 @lru_cache(maxsize=65536)
 def read_source(text: str, *, negated: bool) -> SourceCondition | None:
     """Return the condition that a source is in a network; None where its mask has holes: that is no network."""
+    host, _, length_text = text.partition("/")
+    if length_text == ("128" if ":" in text else "32"):  # an endpoint's: most rules with a source
+        value = f"{parse_address(host)}/{length_text}"
+        return SourceCondition(kind=SourceKind.NETWORK, values=(value,), negated=negated)
     number, mask = read_network(text)
     width = 128 if ":" in text else 32
     length = mask.bit_count()

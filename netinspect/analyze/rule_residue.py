@@ -57,6 +57,11 @@ class Residue:
         self.undecided: list[str] = []
         self.names_port = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is open."""
+        return not (self.conditions or self.undecided or self.check) and self.probability == 1
+
     def doubt(self, text: str) -> bool:
         """Note what cannot be judged. Returns True: the rule may match."""
         self.undecided.append(text)

@@ -103,17 +103,22 @@ class BranchBuilder:
             if all(
                 each.kind is SourceKind.NETWORK and holds_for_network(each, host) for each in leaf.conditions
             ):
-                return leaf.end is not None and leaf.end.verdict is Verdict.MASQUERADE
+                return _is_masqueraded(leaf)
         return False
 
     def _leave(
         self, leaf: Leaf, translated: Sequence[End], packet: Packet
     ) -> Iterator[tuple[Leaf, bool, tuple[Doubt, ...]]]:
         """Yield what a leaf falls into when its packets leave the node: whether they are masqueraded."""
-        ways = {
-            self._leaving_of(leaf.mark.then(end.mark).apply(NO_MARK), end, packet): None for end in translated
-        }
-        first, *others = ways
+        first = self._leaving_of(leaf.mark.then(translated[0].mark).apply(NO_MARK), translated[0], packet)
+        others = [
+            end
+            for end in translated[1:]
+            if self._leaving_of(leaf.mark.then(end.mark).apply(NO_MARK), end, packet) != first
+        ]
+        if len(first) == 1 and not first[0].doubts and not others:
+            yield leaf, _is_masqueraded(first[0]), ()
+            return
         for out in first:
             still_open = narrow(leaf.conditions, out.conditions)
             if still_open is None:
@@ -123,8 +128,7 @@ class BranchBuilder:
                 conditions=(*leaf.conditions, *still_open),
                 when=(*leaf.when, *(each for each in out.when if each in still_open)),
             )
-            end = out.end
-            is_masqueraded = end is not None and end.verdict is Verdict.MASQUERADE
+            is_masqueraded = _is_masqueraded(out)
             doubts = tuple(each for each in out.doubts if not is_masqueraded or each.target not in _REWRITES)
             if others:
                 doubts = (*doubts, Doubt("not all backends are masqueraded alike", ""))
@@ -149,6 +153,11 @@ class BranchBuilder:
         if not view.asked & _ON_DESTINATION:
             self._leaving[key] = leaves
         return leaves
+
+
+def _is_masqueraded(leaf: Leaf) -> bool:
+    end = leaf.end
+    return end is not None and end.verdict is Verdict.MASQUERADE
 
 
 _NOT_MASQUERADED = (Leaf(ends=(End(Verdict.RETURN),)),)
@@ -204,7 +213,9 @@ def _tidy(pairs: Iterable[tuple[tuple[SourceCondition, ...], Branch]]) -> tuple[
         while len(kept) > 1 and _are_halves(kept[-2][0], kept[-1][0]) and is_same(kept[-2][1], kept[-1][1]):
             conditions, branch = kept.pop()
             kept[-1] = conditions[:-1], replace(branch, when=_still_asked(branch.when, conditions[-1]))
-    branches = [replace(branch, when=_shortest(branch.when)) for _, branch in kept]
+    branches = [
+        replace(branch, when=_shortest(branch.when)) if len(branch.when) > 1 else branch for _, branch in kept
+    ]
     while branches and branches[-1].outcome is Outcome.NONE and not branches[-1].undecided:
         branches.pop()
     return tuple(branches)
@@ -235,8 +246,6 @@ def _bare(backend: Backend) -> Backend:
 
 def _shortest(when: tuple[SourceCondition, ...]) -> tuple[SourceCondition, ...]:
     """Leave out what follows from the other conditions."""
-    if len(when) < 2:
-        return when
     kept = list(when)
     for each in when:
         others = [other for other in kept if other is not each]
