@@ -162,7 +162,7 @@ def _is_unread(reading: DataplaneReading, traces: Sequence[Trace], family: int, 
         Dataplane.IPVS: [reading.links, reading.virtual_servers],
     }
     in_part = any(
-        trace.dataplane is mode and trace.services is None and trace.place != "ipset" for trace in traces
+        trace.dataplane is mode and trace.is_reached is None and trace.place != "ipset" for trace in traces
     )
     return in_part or any(isinstance(fact, Unavailable) for fact in facts[mode])
 

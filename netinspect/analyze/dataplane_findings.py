@@ -147,7 +147,7 @@ def _check_leftovers(node: NodeDataplane) -> Iterator[Finding]:
 def _check_unknown(node: NodeDataplane) -> Iterator[Finding]:
     """Several dataplanes get packets, and nobody says which is meant."""
     met = [trace for trace in node.leftovers if trace.is_reached]
-    if node.dataplane is not Dataplane.UNKNOWN or not met:
+    if node.dataplane is not Dataplane.UNKNOWN or len({trace.dataplane for trace in met}) < 2:
         return
     yield _finding(
         node,

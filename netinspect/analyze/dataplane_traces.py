@@ -80,10 +80,11 @@ def _iptables_trace(ruleset: Ruleset, backend: XtablesBackend, family: int) -> I
     texts = (*raws[:2], f"chains of kube-proxy: {', '.join(own[:4])}", *(rule.raw for rule in services[:1]))
     if is_unreadable and nat is not None:
         texts = (f"table nat: {nat.unreadable}", *texts)
+    is_ipvs = _is_of_ipvs(ruleset)
     yield Trace(
-        dataplane=Dataplane.IPVS if _is_of_ipvs(ruleset) else Dataplane.IPTABLES,
+        dataplane=Dataplane.IPVS if is_ipvs else Dataplane.IPTABLES,
         place=f"iptables-{backend.value}",
-        services=None if is_unreadable else len(services),
+        services=None if is_unreadable or is_ipvs else len(services),
         is_reached=None if is_unreadable else any(isinstance(ways[way], Rule) for way in _IPTABLES_WAYS[:2]),
         missing=()
         if is_unreadable
