@@ -41,9 +41,11 @@ DATAPLANES = Path(__file__).parent / "dataplanes"
 _GZIP_ABOVE = 32 * 1024
 
 NEW, OLD, OLDER, OLDEST = "1.36.2", "1.34.3", "1.29.0", "1.28.15"
-# Settings of kube-proxy's that change its rules.
+# What changed in the nftables mode between them.
+_BETWEEN = ("1.33.5", "1.31.0")
 _GATE = {"featureGates": {"NFTablesProxyMode": True}}
-_SETTINGS: dict[str, dict[str, Any]] = {
+# Settings of kube-proxy's that change its rules.
+SETTINGS: dict[str, dict[str, Any]] = {
     "primary": {"nodePortAddresses": ["primary"]},
     "cidr": {"nodePortAddresses": ["192.168.77.0/24", "fd00:77::/64"]},
     "any": {"nodePortAddresses": ["0.0.0.0/0", "::/0"]},
@@ -78,15 +80,16 @@ def cases() -> Iterator[Case]:
     for version in (NEW, OLD):
         for mode in ("iptables", "nftables"):
             yield Case(version, mode)
+    yield from (Case(version, "nftables", _without_any) for version in _BETWEEN)
     yield Case(OLDER, "iptables")
     yield Case(OLDER, "nftables", _without_any, extra=_GATE)
     yield Case(OLDEST, "iptables")
-    for name, extra in _SETTINGS.items():
+    for name, extra in SETTINGS.items():
         for mode in ("iptables", "nftables"):
             if mode == "iptables" or name not in _ONLY_IPTABLES:
                 yield Case(NEW, mode, build_few_shapes, name, extra)
     # By index, not by name (`iif`); with a prefix of names it writes what nft refuses as a whole.
-    yield Case(OLDER, "nftables", build_few_shapes, "bridge", {**_GATE, **_SETTINGS["bridge"]})
+    yield Case(OLDER, "nftables", build_few_shapes, "bridge", {**_GATE, **SETTINGS["bridge"]})
     yield from (Case(NEW, mode, _large, "large") for mode in ("iptables", "nftables"))
     yield Case(OLDEST, "iptables", _large, "large")
 
@@ -99,7 +102,8 @@ def main() -> None:
         for shapes in dict.fromkeys(each.shapes for each in wanted):
             with lab.services(shapes(Builder(NAMESPACE))):
                 for case in (each for each in wanted if each.shapes is shapes):
-                    _capture(lab, case, programs[case.version])
+                    capture(lab, case, programs[case.version], DATAPLANES / case.folder)
+                    sys.stdout.write(f"{case.folder}\n")
 
 
 def load(folder: Path, name: str) -> str:
@@ -121,20 +125,18 @@ def _without_any(builder: Builder) -> tuple[Shape, ...]:
     return tuple(shape for shape in build_shapes(builder) if shape.name != "ranges-any")
 
 
-def _capture(lab: Lab, case: Case, program: Path) -> None:
+def capture(lab: Lab, case: Case, program: Path, folder: Path) -> None:
+    """Run a kube-proxy and record all that a capture holds; the lab has the case's Services already."""
     setting = Setting(program, case.mode, case.extra)
     with lab.node() as node, lab.kube_proxy(node, setting):
         files = record(node)
     if case.mode == "iptables" and case.name:
         # nft shows iptables' rules a second time: once a version is enough.
         del files["nft.json"]
-    folder = DATAPLANES / case.folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, text in {**files, "meta.json": _meta(case, setting)}.items():
         _write(folder / name, text)
-    sys.stdout.write(f"{case.folder}\n")
-    sys.stdout.flush()
 
 
 def _write(path: Path, text: str) -> None:

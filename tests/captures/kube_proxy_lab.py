@@ -14,15 +14,16 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.captures.kube_proxy_ready import ask, wait_until, wait_until_whole
 from tests.cluster.bench import cgroups, control_plane, host, kubeconfig, network, paths, pki, sandbox
 from tests.cluster.bench.kubectl import items, kubectl
+from tests.cluster.bench.shell import BenchError
 from tests.cluster.bench.topology import (
     API_PORT,
     CONTROL_PLANE,
@@ -40,12 +41,8 @@ from tests.netns.world import Netns, new_world, run, wait_for_carrier
 
 NODE = NODE_A
 NAMESPACE = "shapes"
-TIMEOUT_S = 120.0
 # Where kube-proxy finds its files, in a mount namespace of its own: what it says of itself names no folder of ours.
 CONFIGURATION, CREDENTIALS = Path("/run/kubernetes/kube-proxy.yaml"), Path("/run/kubernetes/kube-proxy.conf")
-_POLL_S = 1.5
-# Without counters, which packets change.
-_RULES = ("iptables-save", "ip6tables-save", "nft -j -s list ruleset")
 # Beside eth0 and the pods' bridge: a link that node ports may be wanted on or not.
 SECOND_V4, SECOND_V6 = "192.168.77.11", "fd00:77::11"
 
@@ -136,7 +133,7 @@ class Lab:
         with log.open("wb") as output:
             process = subprocess.Popen(argv, stdout=output, stderr=output)
         try:
-            _wait_until_whole(node, process, log)
+            wait_until_whole(node, process, log)
             yield log
         finally:
             process.kill()
@@ -170,23 +167,12 @@ def record(node: Netns) -> dict[str, str]:
         "ip6tables-save.txt": node.enter("ip6tables-save", "-c").decode(),
         "nft.json": node.enter("nft", "-j", "list", "ruleset").decode(),
         "addresses.json": node.enter("ip", "-j", "addr").decode(),
-        "configz.json": ask(node, 10249, "/configz") or "",
-        "proxy-mode.txt": ask(node, 10249, "/proxyMode") or "",
+        "configz.json": ask(node, "/configz"),
+        "proxy-mode.txt": ask(node, "/proxyMode"),
         "services.json": _listing("services"),
         "endpointslices.json": _listing("endpointslices"),
         "nodes.json": _listing("nodes"),
     }
-
-
-def ask(node: Netns, port: int, path: str) -> str | None:
-    """Return what a server on the node's loopback answers, None where it does not."""
-    with contextlib.suppress(RuntimeError):
-        script = (
-            "import sys,urllib.request as r;"
-            "print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1],timeout=5).read().decode(),end='')"
-        )
-        return node.enter("python3", "-c", script, f"http://127.0.0.1:{port}{path}").decode()
-    return None
 
 
 def _start_api() -> sandbox.Sandbox:
@@ -202,9 +188,17 @@ def _start_api() -> sandbox.Sandbox:
     network.wire(box, {})
     # The second gate, before the controllers, stays shut: nothing is to change what is made by hand.
     gate.open()
-    _wait_until("the API server", lambda: kubectl("get", "--raw=/readyz", timeout=5) == "ok")
-    _wait_until("its own namespaces", lambda: bool(kubectl("get", "namespace", "default", timeout=5)))
+    wait_until("the API server", _api_answers)
     return box
+
+
+def _api_answers() -> bool:
+    """Whether the API is ready, and has made its own namespaces."""
+    with contextlib.suppress(BenchError):
+        return kubectl("get", "--raw=/readyz", timeout=5) == "ok" and bool(
+            kubectl("get", "namespace", "default", timeout=5)
+        )
+    return False
 
 
 def _node_lines() -> Iterator[str]:
@@ -243,55 +237,6 @@ def _listing(kind: str) -> str:
         each["metadata"].pop("managedFields", None)
         lines.append(json.dumps(each, separators=(",", ":")))
     return '{"items":[\n' + ",\n".join(lines) + "\n]}\n"
-
-
-def _wait_until_whole(node: Netns, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until kube-proxy says that it is healthy, and its rules of both families stay as they are.
-
-    It begins when it knows all Services and slices, so what it writes first is whole.
-    """
-    seen: list[list[bytes]] = [[]]
-
-    def is_whole() -> bool:
-        if process.poll() is not None:
-            raise RuntimeError(f"kube-proxy ended:\n{log.read_text()[-2000:]}")
-        if ask(node, 10256, "/healthz") is None:
-            return False
-        seen.append([node.enter(*rules.split()) for rules in _RULES])
-        return _texts(seen[-1]) == _texts(seen[-2]) and _has_services(seen[-1])
-
-    try:
-        _wait_until("kube-proxy's rules", is_whole)
-    except TimeoutError as late:
-        raise RuntimeError(f"{late}:\n{log.read_text()[-2000:]}") from late
-
-
-def _texts(saved: list[bytes]) -> list[list[bytes]]:
-    """Return the rules without comments, which name the time."""
-    return [[line for line in each.splitlines() if not line.startswith((b"#", b":"))] for each in saved]
-
-
-def _has_services(saved: list[bytes]) -> bool:
-    v4, v6, nft = saved
-    in_iptables = all(b"-A KUBE-SERVICES -d" in each for each in (v4, v6))
-    # The API's own Service is in one family only, ours are in both.
-    in_nft = all(family in {rule["family"] for rule in _service_elements(nft)} for family in ("ip", "ip6"))
-    return in_iptables or in_nft
-
-
-def _service_elements(nft: bytes) -> list[dict[str, Any]]:
-    maps = [each["map"] for each in json.loads(nft)["nftables"] if "map" in each]
-    return [each for each in maps if each["name"] == "service-ips" and each.get("elem")]
-
-
-def _wait_until(what: str, is_true: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < end:
-        with contextlib.suppress(Exception) if what != "kube-proxy's rules" else contextlib.nullcontext():
-            if is_true():
-                return
-        time.sleep(_POLL_S)
-    raise TimeoutError(f"{what}: not there after {TIMEOUT_S:g} s")
 
 
 def version_line(*argv: str) -> str:
