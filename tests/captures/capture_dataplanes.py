@@ -68,6 +68,7 @@ class Case:
     shapes: Callable[[Builder], tuple[Shape, ...]] = build_shapes
     name: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    is_legacy: bool = False
 
     @property
     def folder(self) -> str:
@@ -88,6 +89,7 @@ def cases() -> Iterator[Case]:
         for mode in ("iptables", "nftables"):
             if mode == "iptables" or name not in _ONLY_IPTABLES:
                 yield Case(NEW, mode, build_few_shapes, name, extra)
+    yield Case(NEW, "iptables", build_few_shapes, "legacy", is_legacy=True)
     # By index, not by name (`iif`); with a prefix of names it writes what nft refuses as a whole.
     yield Case(OLDER, "nftables", build_few_shapes, "bridge", {**_GATE, **SETTINGS["bridge"]})
     yield from (Case(NEW, mode, _large, "large") for mode in ("iptables", "nftables"))
@@ -127,9 +129,9 @@ def _without_any(builder: Builder) -> tuple[Shape, ...]:
 
 def capture(lab: Lab, case: Case, program: Path, folder: Path) -> None:
     """Run a kube-proxy and record all that a capture holds; the lab has the case's Services already."""
-    setting = Setting(program, case.mode, case.extra)
+    setting = Setting(program, case.mode, case.extra, case.is_legacy)
     with lab.node() as node, lab.kube_proxy(node, setting):
-        files = record(node)
+        files = record(node, setting)
     if case.mode == "iptables" and case.name:
         # nft shows iptables' rules a second time: once a version is enough.
         del files["nft.json"]
@@ -158,7 +160,7 @@ def _meta(case: Case, setting: Setting) -> str:
         "configuration": setting.configuration,
         "api": NEW,
         "kernel": ".".join(os.uname().release.split(".")[:2]),
-        "iptables": version_line("iptables", "--version"),
+        "iptables": version_line(f"iptables-{'legacy' if case.is_legacy else 'nft'}", "--version"),
         "nft": version_line("nft", "--version"),
         "ip": version_line("ip", "-V"),
     }

@@ -42,6 +42,7 @@ from tests.netns.world import Netns, new_world, run, wait_for_carrier
 NODE = NODE_A
 NAMESPACE = "shapes"
 # Where kube-proxy finds its files, in a mount namespace of its own: what it says of itself names no folder of ours.
+_PROGRAMS = Path("/run/kubernetes/bin")
 CONFIGURATION, CREDENTIALS = Path("/run/kubernetes/kube-proxy.yaml"), Path("/run/kubernetes/kube-proxy.conf")
 # Beside eth0 and the pods' bridge: a link that node ports may be wanted on or not.
 SECOND_V4, SECOND_V6 = "192.168.77.11", "fd00:77::11"
@@ -49,11 +50,18 @@ SECOND_V4, SECOND_V6 = "192.168.77.11", "fd00:77::11"
 
 @dataclass(frozen=True)
 class Setting:
-    """One kube-proxy to run: its program, and what it is told beyond the bench's own configuration."""
+    """One kube-proxy to run: its program, what it is told beyond the bench's own configuration, and its iptables."""
 
     program: Path
     mode: str
     extra: dict[str, Any]
+    is_legacy: bool = False
+
+    @property
+    def saves(self) -> tuple[str, str]:
+        """The programs that print its iptables' rules, of each family."""
+        backend = "-legacy" if self.is_legacy else ""
+        return f"iptables{backend}-save", f"ip6tables{backend}-save"
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -124,6 +132,7 @@ class Lab:
         server = f"https://{CONTROL_PLANE_V4}:{API_PORT}"
         kubeconfig.write(self.folder / CREDENTIALS.name, server, pki.PROXY)
         (self.folder / CONFIGURATION.name).write_text(json.dumps(setting.configuration))
+        _choose_iptables(self.folder / _PROGRAMS.name, setting)
         log = self.folder / "kube-proxy.log"
         # A /run of its own: the lock of iptables there is the machine's.
         script = 'mount -t tmpfs tmpfs /run && mkdir "$1" && mount --no-mtab --bind "$2" "$1" && shift 2 && exec "$@"'
@@ -131,9 +140,10 @@ class Lab:
         argv += ["unshare", "--mount", "sh", "-c", script, "sh", str(CONFIGURATION.parent), str(self.folder)]
         argv += [str(setting.program), f"--config={CONFIGURATION}"]
         with log.open("wb") as output:
-            process = subprocess.Popen(argv, stdout=output, stderr=output)
+            env = {**os.environ, "PATH": f"{_PROGRAMS}:{os.environ['PATH']}"}
+            process = subprocess.Popen(argv, stdout=output, stderr=output, env=env)
         try:
-            wait_until_whole(node, process, log)
+            wait_until_whole(node, process, log, setting.saves)
             yield log
         finally:
             process.kill()
@@ -160,11 +170,12 @@ def new_lab() -> Iterator[Lab]:
             os.environ["NETINSPECT_BENCH_STATE"] = before
 
 
-def record(node: Netns) -> dict[str, str]:
+def record(node: Netns, setting: Setting) -> dict[str, str]:
     """Return by file name all that a capture holds: rules, addresses, what kube-proxy says, and the API's objects."""
+    save, save6 = setting.saves
     return {
-        "iptables-save.txt": node.enter("iptables-save", "-c").decode(),
-        "ip6tables-save.txt": node.enter("ip6tables-save", "-c").decode(),
+        "iptables-save.txt": node.enter(save, "-c").decode(),
+        "ip6tables-save.txt": node.enter(save6, "-c").decode(),
         "nft.json": node.enter("nft", "-j", "list", "ruleset").decode(),
         "addresses.json": node.enter("ip", "-j", "addr").decode(),
         "configz.json": ask(node, "/configz"),
@@ -173,6 +184,16 @@ def record(node: Netns) -> dict[str, str]:
         "endpointslices.json": _listing("endpointslices"),
         "nodes.json": _listing("nodes"),
     }
+
+
+def _choose_iptables(folder: Path, setting: Setting) -> None:
+    """Make a folder in which the names of iptables' programs lead to the wanted backend's."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    backend = "legacy" if setting.is_legacy else "nft"
+    for family in ("iptables", "ip6tables"):
+        for ending in ("", "-save", "-restore"):
+            (folder / f"{family}{ending}").symlink_to(f"/usr/sbin/{family}-{backend}{ending}")
 
 
 def _start_api() -> sandbox.Sandbox:

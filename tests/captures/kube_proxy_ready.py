@@ -15,7 +15,7 @@ TIMEOUT_S = 120.0
 _POLL_S = 1.5
 _METRICS_PORT, _HEALTH_PORT = 10249, 10256
 # Without counters, which packets change.
-_RULES = ("iptables-save", "ip6tables-save", "nft -j -s list ruleset")
+_NFT = ("nft", "-j", "-s", "list", "ruleset")
 _GET = (
     "import sys, urllib.request as r;"
     "print(r.build_opener(r.ProxyHandler({})).open(sys.argv[1], timeout=5).read().decode(), end='')"
@@ -27,10 +27,13 @@ def ask(node: Netns, path: str) -> str:
     return _get(node, _METRICS_PORT, path)
 
 
-def wait_until_whole(node: Netns, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_whole(
+    node: Netns, process: subprocess.Popen[bytes], log: Path, saves: tuple[str, str]
+) -> None:
     """Wait until kube-proxy says that it is healthy, and its rules of both families stay as they are.
 
-    It begins when it knows all Services and slices, so what it writes first is whole.
+    It begins when it knows all Services and slices, so what it writes first is whole. `saves` are the programs that
+    print its iptables' rules.
     """
     seen: list[list[bytes]] = [[]]
 
@@ -39,7 +42,7 @@ def wait_until_whole(node: Netns, process: subprocess.Popen[bytes], log: Path) -
             raise RuntimeError(f"kube-proxy ended:\n{log.read_text()[-2000:]}")
         if not _is_healthy(node):
             return False
-        seen.append([node.enter(*rules.split()) for rules in _RULES])
+        seen.append([*(node.enter(save) for save in saves), node.enter(*_NFT)])
         return _texts(seen[-1]) == _texts(seen[-2]) and _has_services(seen[-1])
 
     try:
