@@ -17,7 +17,7 @@ class XtablesBackend(StrEnum):
     LEGACY = "legacy"
 
 
-class Value(msgspec.Struct, frozen=True):
+class Value(msgspec.Struct, frozen=True, gc=False):
     """A value that may be negated: `! -s 10.0.0.0/8`.
 
     Attributes:
@@ -29,7 +29,7 @@ class Value(msgspec.Struct, frozen=True):
     negated: bool = False
 
 
-class Option(msgspec.Struct, frozen=True):
+class Option(msgspec.Struct, frozen=True, gc=False):
     """One option of a match or a target.
 
     Attributes:
@@ -43,7 +43,7 @@ class Option(msgspec.Struct, frozen=True):
     negated: bool = False
 
 
-class Extension(msgspec.Struct, frozen=True):
+class Extension(msgspec.Struct, frozen=True, gc=False):
     """What a match or a target calls by its name, with its options in order."""
 
     name: str
@@ -54,11 +54,11 @@ class Extension(msgspec.Struct, frozen=True):
         return next((each for each in self.options if each.name == name), None)
 
 
-class Match(Extension, frozen=True):
+class Match(Extension, frozen=True, gc=False):
     """One match: `-m NAME OPTION...`."""
 
 
-class Target(Extension, frozen=True):
+class Target(Extension, frozen=True, gc=False):
     """What a rule does: `-j NAME OPTION...`, or `-g CHAIN`.
 
     Attributes:
@@ -70,7 +70,7 @@ class Target(Extension, frozen=True):
     is_goto: bool = False
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One rule (`-A CHAIN ...`).
 
     Attributes:
@@ -116,7 +116,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return option.values[0] if option and option.values else ""
 
 
-class Chain(msgspec.Struct, frozen=True, kw_only=True):
+class Chain(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One chain.
 
     Attributes:

@@ -8,11 +8,15 @@ Each reader takes words from a place on and returns what it read with the place 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import intern
 from typing import NamedTuple
 
 from netinspect.models.iptables import Match, Option, Rule, Target, Value
-from netinspect.parse.iptables_options import MATCHES, TARGETS, Forms, OptionForm
-from netinspect.parse.iptables_words import Word, cut_words
+from netinspect.parse.iptables_options import MATCHES, TARGETS, Forms
+from netinspect.parse.iptables_words import Quoted, cut_words, skip_words
+
+# Packets and bytes, both None where the text has none.
+Counters = tuple[int | None, int | None]
 
 _NO_OPTIONS: Forms = {}
 _HEAD_FIELDS = {
@@ -35,13 +39,13 @@ class Head(NamedTuple):
     fragment: bool | None = None
 
 
-def read_rule(chain: str, raw: str, start: int, packets: int | None = None, size: int | None = None) -> Rule:
-    """Read a rule without its counters; `start` is the place behind its chain.
+def read_rule(chain: str, text: str, counters: Counters, raw: str) -> Rule:
+    """Read a rule word by word; `text` is what stands behind its chain.
 
     Raises:
         WordError: a quote that has no partner.
     """
-    words = cut_words(raw, start)
+    words = cut_words(text)
     head, at = read_head(words)
     matches: list[Match] = []
     match, at = read_match(words, at)
@@ -49,84 +53,80 @@ def read_rule(chain: str, raw: str, start: int, packets: int | None = None, size
         matches.append(match)
         match, at = read_match(words, at)
     target, at = read_target(words, at)
-    return build_rule(
-        chain,
-        head,
-        tuple(matches),
-        target,
-        remainder=raw[words[at].start :] if at < len(words) else "",
-        counters=(packets, size),
-        raw=raw,
-    )
+    remainder = skip_words(text, at) if at < len(words) else ""
+    return build_rule(chain, head, tuple(matches), target, counters, raw, remainder)
 
 
-def read_head(words: Sequence[Word]) -> tuple[Head, int]:
+def read_head(words: Sequence[str]) -> tuple[Head, int]:
     """Read what stands before the first match."""
     values: dict[str, Value] = {}
     fragment = None
-    at = 0
-    while True:
-        negated, index = _skip_negation(words, at)
-        name = _bare(words, index)
-        if name == "-f" and fragment is None:
+    at, end = 0, len(words)
+    while at < end:
+        name, negated, behind = _option_at(words, at)
+        field = _HEAD_FIELDS.get(name)
+        if field is not None and field not in values and behind < end:
+            values[field] = Value(str(words[behind]), negated)
+            at = behind + 1
+        elif name == "-f" and fragment is None:
             fragment = not negated
-            at = index + 1
-        elif name in _HEAD_FIELDS and _HEAD_FIELDS[name] not in values and index + 1 < len(words):
-            values[_HEAD_FIELDS[name]] = Value(words[index + 1].text, negated)
-            at = index + 2
+            at = behind
         else:
-            return Head(**values, fragment=fragment), at
+            break
+    return Head(**values, fragment=fragment), at
 
 
-def read_match(words: Sequence[Word], at: int) -> tuple[Match | None, int]:
+def read_match(words: Sequence[str], at: int) -> tuple[Match | None, int]:
     """Read a match and those of its options that are known; None where no match that is known begins there."""
-    if _bare(words, at) != "-m" or at + 1 >= len(words) or words[at + 1].text not in MATCHES:
+    name, negated, behind = _option_at(words, at)
+    if name != "-m" or negated or behind >= len(words) or words[behind] not in MATCHES:
         return None, at
-    name = words[at + 1].text
-    options, at = _read_options(MATCHES[name], words, at + 2)
-    return Match(name, options), at
+    known = intern(str(words[behind]))
+    options, at = _read_options(MATCHES[known], words, behind + 1)
+    return Match(known, options), at
 
 
-def read_target(words: Sequence[Word], at: int) -> tuple[Target | None, int]:
+def read_target(words: Sequence[str], at: int) -> tuple[Target | None, int]:
     """Read a target and those of its options that are known; None where none begins there."""
-    flag = _bare(words, at)
-    if flag not in ("-j", "-g") or at + 1 >= len(words):
+    flag, negated, behind = _option_at(words, at)
+    if flag not in ("-j", "-g") or negated or behind >= len(words):
         return None, at
-    name = words[at + 1].text
+    name = intern(str(words[behind]))
     forms = TARGETS.get(name, _NO_OPTIONS) if flag == "-j" else _NO_OPTIONS
-    options, at = _read_options(forms, words, at + 2)
+    options, at = _read_options(forms, words, behind + 1)
     return Target(name, options, flag == "-g"), at
 
 
-def _read_options(forms: Forms, words: Sequence[Word], at: int) -> tuple[tuple[Option, ...], int]:
+def _read_options(forms: Forms, words: Sequence[str], at: int) -> tuple[tuple[Option, ...], int]:
     options: list[Option] = []
-    while True:
-        negated, index = _skip_negation(words, at)
-        form = forms.get(_bare(words, index) or "")
+    end = len(words)
+    while at < end:
+        name, negated, behind = _option_at(words, at)
+        form = forms.get(name)
         if form is None:
-            return tuple(options), at
-        index += 1
-        behind = index + _count_values(form, words, index)
-        if behind > len(words):
-            return tuple(options), at
-        options.append(Option(form.name, tuple(word.text for word in words[index:behind]), negated))
+            break
+        first = behind
+        behind += _count_values(words, first) if form.optional else form.words
+        if behind > end:
+            break
+        options.append(Option(form.name, tuple(map(str, words[first:behind])), negated))
         at = behind
+    return tuple(options), at
 
 
-def _count_values(form: OptionForm, words: Sequence[Word], at: int) -> int:
-    if not form.optional:
-        return form.words
-    return int(at < len(words) and (words[at].quoted or words[at].text[0] not in "-!"))
+def _count_values(words: Sequence[str], at: int) -> int:
+    """Count the values of an option that may have one or none."""
+    return int(at < len(words) and (isinstance(words[at], Quoted) or words[at][0] not in "-!"))
 
 
-def _skip_negation(words: Sequence[Word], at: int) -> tuple[bool, int]:
-    negated = _bare(words, at) == "!"
-    return negated, at + negated
-
-
-def _bare(words: Sequence[Word], at: int) -> str | None:
-    """Return the word there if it may be an option: it is there and stands in no quotes."""
-    return words[at].text if at < len(words) and not words[at].quoted else None
+def _option_at(words: Sequence[str], at: int) -> tuple[str, bool, int]:
+    """Return the word that may be an option ("" where none may), whether a `!` negates it, and the place behind."""
+    word = words[at] if at < len(words) else ""
+    negated = word == "!" and not isinstance(word, Quoted)
+    if negated:
+        at += 1
+        word = words[at] if at < len(words) else ""
+    return "" if isinstance(word, Quoted) else word, negated, at + 1
 
 
 def build_rule(
@@ -134,7 +134,7 @@ def build_rule(
     head: Head,
     matches: tuple[Match, ...],
     target: Target | None,
-    counters: tuple[int | None, int | None],
+    counters: Counters,
     raw: str,
     remainder: str = "",
 ) -> Rule:

@@ -1,4 +1,4 @@
-"""Very many rules of `iptables-save`, fast: what rules have in common is read once.
+"""Very many rules of `iptables-save`, fast: what rules have in common is read once and kept once.
 
 A rule is a chain, a head, matches and a target, and what each of them says depends on no other. So a line is cut where
 the next one seems to begin, and each piece is looked up among those that were read before. If a piece cannot be read to
@@ -9,30 +9,42 @@ read word by word. A test compares both ways.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from netinspect.models.iptables import Match, Rule, Target
-from netinspect.parse.iptables_rule import build_rule, read_head, read_match, read_rule, read_target
-from netinspect.parse.iptables_words import Word, WordError, cut_words
+from netinspect.parse.iptables_rule import (
+    Counters,
+    Head,
+    build_rule,
+    read_head,
+    read_match,
+    read_rule,
+    read_target,
+)
+from netinspect.parse.iptables_words import WordError, cut_words
 
 T = TypeVar("T")
 
-_FRONT = re.compile(r"(?:\[([0-9]{1,20}):([0-9]{1,20})\] )?-A ([^ \"]+)(?= |\Z)")
-# So many pieces of a kind are kept; a bound on memory, not on what can be read.
-_KEPT = 200_000
+_FRONT = re.compile(r"(?:\[([0-9]{1,20}):([0-9]{1,20})\] )?-A ([^ \"][^ ]*)(?= |\Z)")
+# How many pieces of a kind are kept: bounds on memory, not on what can be read. Comments come back in other chains,
+# most addresses do not.
+_FEW, _MANY = 20_000, 200_000
 
 
 class RuleReader:
-    """Reads rules, and keeps the pieces of those that it has read."""
+    """Reads the rules of one table, and keeps the pieces of those that it has read."""
 
-    def __init__(self) -> None:
-        self._heads = _Pieces(read_head)
-        self._matches = _Pieces(lambda words: read_match(words, 0))
-        self._targets = _Pieces(lambda words: read_target(words, 0))
+    def __init__(self, chains: Mapping[str, str]) -> None:
+        """Take the names of the table's chains, each mapped to itself: it is kept once, however many rules name it."""
+        self._chains = chains
+        self._heads = _Pieces(_FEW, _read_head)
+        self._match = _Pieces(_MANY, _read_match)
+        self._matches = _Pieces(_MANY, self._read_matches)
+        self._targets = _Pieces(_FEW, self._read_target)
 
     def read(self, line: str) -> Rule | None:
-        """Read a rule; None if the line is no `-A CHAIN ...`.
+        """Read a rule; None if the line is no `-A CHAIN ...`, or its chain none of the table's.
 
         Raises:
             WordError: a quote that has no partner.
@@ -40,56 +52,81 @@ class RuleReader:
         front = _FRONT.match(line)
         if front is None:
             return None
-        packets, size, chain = front.groups()
+        packets, size, name = front.groups()
+        chain = self._chains.get(name)
+        if chain is None:
+            return None
         counters = (None, None) if packets is None else (int(packets), int(size))
-        start = front.end()
         raw = line if packets is None else line[front.start(3) - len("-A ") :]
-        return self._read_pieces(chain, line[start:], counters, raw) or read_rule(
-            chain, raw, start - len(line) + len(raw), *counters
-        )
+        text = line[front.end() :]
+        rule = self._read_pieces(chain, text, counters, raw)
+        if rule is not None:
+            return rule
+        try:
+            return read_rule(chain, text, counters, raw)
+        except WordError as error:
+            raise WordError(str(error), front.end() + error.column) from error
 
-    def _read_pieces(
-        self, chain: str, text: str, counters: tuple[int | None, int | None], raw: str
-    ) -> Rule | None:
+    def _read_pieces(self, chain: str, text: str, counters: Counters, raw: str) -> Rule | None:
         before, jump, target_text = text.rpartition(" -j ")
         target: Target | None = None
         if not jump:
             before = text
-        elif (target := self._targets.get("-j " + target_text)) is None:
+        elif (target := self._targets[target_text]) is None:
             return None
-        head_text, *match_texts = before.split(" -m ")
-        head = self._heads.get(head_text)
-        if head is None:
+        head_text, mark, matches_text = before.partition(" -m ")
+        head = self._heads[head_text]
+        matches = self._matches[matches_text] if mark else ()
+        if head is None or matches is None:
             return None
+        return build_rule(chain, head, matches, target, counters, raw)
+
+    def _read_matches(self, text: str) -> tuple[Match, ...] | None:
         matches: list[Match] = []
-        for each in match_texts:
-            match = self._matches.get("-m " + each)
+        for each in text.split(" -m "):
+            match = self._match[each]
             if match is None:
                 return None
             matches.append(match)
-        return build_rule(chain, head, tuple(matches), target, counters, raw)
+        return tuple(matches)
+
+    def _read_target(self, text: str) -> Target | None:
+        chain = self._chains.get(text)
+        return _read_target(text) if chain is None else Target(chain)
 
 
-class _Pieces(Generic[T]):
-    """Pieces of one kind by their text."""
+class _Pieces(dict[str, T | None]):
+    """Pieces of one kind by their text, each read when it is first asked for; None if it cannot be read to its end."""
 
-    def __init__(self, read: Callable[[Sequence[Word]], tuple[T | None, int]]) -> None:
+    def __init__(self, limit: int, read: Callable[[str], T | None]) -> None:
+        super().__init__()
+        self._limit = limit
         self._read = read
-        self._known: dict[str, T | None] = {}
 
-    def get(self, text: str) -> T | None:
-        """Return a piece, or None if it cannot be read to its end."""
-        if text in self._known:
-            return self._known[text]
-        if len(self._known) >= _KEPT:
-            self._known.clear()
-        found = self._known[text] = self._read_whole(text)
+    def __missing__(self, text: str) -> T | None:
+        """Read a piece."""
+        if len(self) >= self._limit:
+            self.clear()
+        found = self[text] = self._read(text)
         return found
 
-    def _read_whole(self, text: str) -> T | None:
-        try:
-            words = cut_words(text)
-        except WordError:
-            return None
-        found, at = self._read(words)
-        return found if at == len(words) else None
+
+def _read_head(text: str) -> Head | None:
+    return _read_whole(text, read_head)
+
+
+def _read_match(text: str) -> Match | None:
+    return _read_whole(f"-m {text}", lambda words: read_match(words, 0))
+
+
+def _read_target(text: str) -> Target | None:
+    return _read_whole(f"-j {text}", lambda words: read_target(words, 0))
+
+
+def _read_whole(text: str, read: Callable[[Sequence[str]], tuple[T | None, int]]) -> T | None:
+    try:
+        words = cut_words(text)
+    except WordError:
+        return None
+    found, at = read(words)
+    return found if at == len(words) else None

@@ -8,7 +8,7 @@ a quoted string may hold line feeds. Other values (addresses, ports, names of se
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Iterator
 
 _QUOTED = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 # A quote begins a string only where a word begins, and ends it only where the word ends.
@@ -19,18 +19,10 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _TO_ESCAPE = re.compile(r"""(["\\'])""")
 
 
-class Word(NamedTuple):
-    """One word.
+class Quoted(str):
+    """A word that stood in quotes, without them: a value, never an option or a `!`."""
 
-    Attributes:
-        text: without its quotes.
-        start: where it begins in the text that was cut.
-        quoted: whether it stood in quotes: then it is a value, never an option or a `!`.
-    """
-
-    text: str
-    start: int
-    quoted: bool = False
+    __slots__ = ()
 
 
 class WordError(ValueError):
@@ -45,14 +37,28 @@ class WordError(ValueError):
         self.column = column
 
 
-def cut_words(text: str, start: int = 0) -> list[Word]:
-    """Cut a text into words, from `start` on.
+def cut_words(text: str) -> list[str]:
+    """Cut a text into words; those that stood in quotes are of a type of their own.
 
     Raises:
         WordError: a quote that has no partner.
     """
-    words = []
-    position, end = start, len(text)
+    if '"' not in text:
+        words = text.split(" ")
+        return [word for word in words if word] if "" in words else words
+    return [Quoted(unquote(match[1])) if match[1] else match[0] for match in _find_words(text)]
+
+
+def skip_words(text: str, count: int) -> str:
+    """Return what stands behind so many words, from the next word on."""
+    for index, match in enumerate(_find_words(text)):
+        if index == count:
+            return text[match.start() :]
+    return ""
+
+
+def _find_words(text: str) -> Iterator[re.Match[str]]:
+    position, end = 0, len(text)
     while position < end:
         if text[position] == " ":
             position += 1
@@ -60,10 +66,8 @@ def cut_words(text: str, start: int = 0) -> list[Word]:
         match = _WORD.match(text, position)
         if match is None:
             raise WordError("a quoted string that does not end with its word", position)
-        quoted = match[1]
-        words.append(Word(unquote(quoted), position, True) if quoted else Word(match[0], position))
+        yield match
         position = match.end()
-    return words
 
 
 def find_rule_end(text: str, start: int, end: int) -> int:

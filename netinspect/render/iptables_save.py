@@ -14,6 +14,8 @@ from netinspect.parse.iptables_options import MATCHES, TARGETS, Forms, OptionFor
 from netinspect.parse.iptables_words import always_quote, quote
 
 _NO_OPTIONS: Forms = {}
+# The only string that the tool prints with two blanks before it.
+_TWO_BLANKS = "--nfacct-name"
 # Behind these restore sees another word, or a string that begins.
 _NEEDS_QUOTES = frozenset(' \t\n"')
 _HEAD_OPTIONS = (
@@ -99,7 +101,8 @@ def _write_option(option: Option, form: OptionForm | None) -> str:
         values = map(always_quote, option.values)
     else:
         values = map(_write_string if form and form.is_string else _write_value, option.values)
-    return " ".join((f"{_negation(option.negated)}{option.name}", *values))
+    blank = " " if option.name == _TWO_BLANKS else ""
+    return " ".join((f"{_negation(option.negated)}{option.name}{blank}", *values))
 
 
 def _write_string(text: str) -> str:

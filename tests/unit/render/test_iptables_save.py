@@ -32,7 +32,7 @@ COMMIT
 [3:180] -A OUTPUT ! -s fd00::/48 ! -d fd00::a/128 ! -i cni0 -o eth+ -p tcp -m tcp ! --dport 80 -j KUBE-SERVICES
 -A OUTPUT ! -f -m set ! --match-set a src,dst --return-nomatch -g KUBE-SERVICES
 -A KUBE-SERVICES -f -m comment --comment "it\\'s \\"a\\" \\\\" -m comment --comment bare_-9 -m comment --comment ""
--A KUBE-SERVICES -m nfacct --nfacct-name x -m string --string "abc" --algo bm -j LOG --log-prefix "a b"
+-A KUBE-SERVICES -m nfacct --nfacct-name  x -m string --string "abc" --algo bm -j LOG --log-prefix "a b"
 -A KUBE-SERVICES -p 89 -m geoip ! --source-country DE -j DROP
 COMMIT
 # Completed
