@@ -8,7 +8,8 @@ before filter (so that filter sees the real server's address).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from msgspec.structs import replace
 
@@ -58,25 +59,28 @@ class IpvsWay:
 
     def __init__(self, walker: RuleWalker, rules: Ruleset, sets: Mapping[str, IpSet]) -> None:
         self._walker = walker
+        self._chains = {
+            hook: tuple(each for each in chains if rules.chain(*each) is not None)
+            for hook, chains in _CHAINS.items()
+        }
         bold = _without_bridges(rules)
         self._bold = None if bold is rules else RuleWalker(bold, sets)
 
     def walk(self, view: PacketView) -> tuple[Leaf, ...]:
         """Return how packets of every source get to IPVS, or where they end before."""
-        leaves = _walk(self._walker, view)
+        leaves = self._walk(self._walker, view)
         if self._bold is None or not any(leaf.doubts for leaf in leaves):
             return leaves
-        others = _walk(self._bold, view)
+        others = self._walk(self._bold, view)
         if [_meaning(each) for each in leaves] != [_meaning(each) for each in others]:
             return leaves
         return tuple(replace(leaf, doubts=other.doubts) for leaf, other in zip(leaves, others, strict=True))
 
-
-def _walk(walker: RuleWalker, view: PacketView) -> tuple[Leaf, ...]:
-    leaves: tuple[Leaf, ...] = (_START,)
-    for table, chain in _CHAINS[view.packet.hook]:
-        leaves = tuple(after for leaf in leaves for after in _walk_on(walker, leaf, table, chain, view))
-    return leaves
+    def _walk(self, walker: RuleWalker, view: PacketView) -> tuple[Leaf, ...]:
+        leaves: tuple[Leaf, ...] = (_START,)
+        for table, chain in self._chains[view.packet.hook]:
+            leaves = tuple(after for leaf in leaves for after in _walk_on(walker, leaf, table, chain, view))
+        return leaves
 
 
 def _without_bridges(rules: Ruleset) -> Ruleset:
@@ -197,9 +201,14 @@ def _answer_option(option: Option, service: ServiceAddress) -> bool | None:
     elif option.name == "--vport":
         is_so = value == str(service.port)
     elif option.name == "--vaddr":
-        is_so = service.address is not None and service.address in ip_network(value, strict=False)
+        is_so = service.address is not None and service.address in _network(value)
     elif option.name == "--vdir":
         is_so = value.upper() == "ORIGINAL"
     else:
         return None
     return is_so != option.negated
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text, strict=False)

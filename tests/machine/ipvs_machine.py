@@ -11,10 +11,11 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -166,3 +167,28 @@ def _write_settings(folder: Path, node: topology.Node) -> None:
     template = Template((paths.TEMPLATES / "kube-proxy.yaml").read_text())
     text = template.substitute(mode="ipvs", node=node.name, pod_cidrs=topology.POD_CIDRS)
     (folder / "kube-proxy.yaml").write_text(text.replace("/etc/kubernetes/", "/run/settings/"))
+
+
+def serves(texts: ToolTexts, services: Iterable[dict[str, Any]]) -> bool:
+    """Whether the texts have a virtual server, and a member of KUBE-CLUSTER-IP, for every port of API Services.
+
+    Services without a ClusterIP, and those that another proxy is to serve, are passed over.
+    """
+    for service in services:
+        spec, labels = service["spec"], service["metadata"].get("labels", {})
+        if "service.kubernetes.io/service-proxy-name" in labels:
+            continue
+        for address in spec.get("clusterIPs", []):
+            for port in spec.get("ports", []) if address != "None" else []:
+                if not _is_served(texts, address, port["protocol"].lower(), port["port"]):
+                    return False
+    return True
+
+
+def _is_served(texts: ToolTexts, address: str, protocol: str, port: int) -> bool:
+    option = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}[protocol]
+    end, name = (f"[{address}]", "KUBE-6-CLUSTER-IP") if ":" in address else (address, "KUBE-CLUSTER-IP")
+    return (
+        f"-A {option} {end}:{port} ".encode() in texts.ipvsadm_save
+        and f"add {name} {address},{protocol}:{port}\n".encode() in texts.ipset_save
+    )

@@ -85,4 +85,5 @@ def test_writes_an_ipv6_virtual_server() -> None:
         "-A -t [fd00:10:96::a]:80 -s rr -p 60\n-a -t [fd00:10:96::a]:80 -r [fd00:10:99::11]:8080 -g -w 0\n"
     )
     assert write_service(ServiceAddress(family=6, fwmark=2**32 - 1)) == "-f -1 -6"
+    assert write_service(ServiceAddress(family=4, fwmark=2**31)) == "-f -2147483648"
     assert render_virtual_servers([]) == ""
