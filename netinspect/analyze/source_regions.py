@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from string import ascii_lowercase, digits
 
 import msgspec
 
+from netinspect.analyze.source_conditions import holds_for_link
 from netinspect.models.address import Address
 from netinspect.models.service_map import Branch, SourceCondition, SourceKind
 
@@ -69,44 +71,31 @@ def branch_in(region: SourceRegion, branches: Sequence[Branch]) -> Branch | None
 
 def _is_met(condition: SourceCondition, region: SourceRegion) -> bool:
     if condition.kind is SourceKind.LINK:
-        found = region.link is not None and any(
-            _is_link(region.link, pattern) for pattern in condition.values
-        )
-    else:
-        found = any(first <= region.first <= last for first, last in _ranges(condition.values))
+        return holds_for_link(condition, region.link)
+    found = any(first <= region.first <= last for first, last in _ranges(condition.values))
     return found is not condition.negated
-
-
-def _is_link(ifname: str, pattern: str) -> bool:
-    if pattern.endswith("+"):
-        return ifname.startswith(pattern[:-1])
-    return ifname == pattern
 
 
 def _examples_of_links(conditions: Iterable[SourceCondition]) -> list[str | None]:
     """Return a link of each kind that is told apart, and last one that no condition names."""
-    patterns = sorted(
-        {each for condition in conditions if condition.kind is SourceKind.LINK for each in condition.values}
-    )
+    patterns = {
+        each for condition in conditions if condition.kind is SourceKind.LINK for each in condition.values
+    }
     if not patterns:
         return [None]
-    exact = {each for each in patterns if not each.endswith("+")}
-    examples: list[str | None] = []
-    for pattern in patterns:
-        examples.append(pattern if pattern in exact else _unused(pattern[:-1], exact))
-    examples.append(_unused_by_all(patterns))
-    return examples
+    prefixes = sorted(each[:-1] for each in patterns if each.endswith("+"))
+    exact = sorted(each for each in patterns if not each.endswith("+"))
+    return [*exact, *(_unnamed(prefix, patterns) for prefix in prefixes), _unnamed("", patterns)]
 
 
-def _unused(prefix: str, exact: set[str]) -> str:
-    """Return a link of that prefix which is none of the exact ones."""
-    return next(name for number in range(len(exact) + 1) if (name := f"{prefix}{number}") not in exact)
-
-
-def _unused_by_all(patterns: Sequence[str]) -> str:
-    names = (f"{letter}other" for letter in "abcdefghijklmnopqrstuvwxyz")
-    free = (name for name in names if not any(_is_link(name, pattern) for pattern in patterns))
-    return next(free, "another")
+def _unnamed(prefix: str, patterns: Iterable[str]) -> str:
+    """Return a link of a prefix that no longer name or prefix stands for."""
+    longer = tuple(each for each in patterns if len(each.removesuffix("+")) > len(prefix))
+    named = SourceCondition(kind=SourceKind.LINK, values=longer)
+    ends = (*digits, *ascii_lowercase) if prefix else ("another", *digits, *ascii_lowercase)
+    names = (f"{prefix}{each}" for each in ends)
+    # No link's name holds a slash.
+    return next((name for name in names if not holds_for_link(named, name)), f"{prefix}/")
 
 
 @lru_cache(maxsize=4096)

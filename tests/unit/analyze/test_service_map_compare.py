@@ -203,6 +203,20 @@ def test_links_are_told_apart_by_name_and_by_prefix() -> None:
     assert found.link != "cali0"
 
 
+def test_a_prefix_within_a_prefix_is_a_piece_of_its_own() -> None:
+    def only(*links: str) -> tuple[MapEntry, ...]:
+        named = SourceCondition(kind=SourceKind.LINK, values=links)
+        return (entry(to(backend(), when=(named,)), end(Outcome.DROP)),)
+
+    (found,) = compare(only("veth+"), only("veth", "veth0+", "veth1"))
+    assert found.link == "veth2"
+    (found,) = compare(only("veth+"), only("veth+", "cni0"))
+    assert found.link == "cni0"
+    every = tuple(f"veth{each}" for each in "0123456789abcdefghijklmnopqrstuvwxyz")
+    (found,) = compare(only("veth+"), only(*every))
+    assert found.link == "veth/"
+
+
 def test_at_output_there_is_no_link() -> None:
     not_bridge = replace(BRIDGE, negated=True)
     one = entry(to(backend(), when=(not_bridge,), masquerade=True), to(backend()), hook=Hook.OUTPUT)
