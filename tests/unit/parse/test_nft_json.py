@@ -241,6 +241,13 @@ def test_keeps_what_an_element_has_besides() -> None:
     (element,) = read_set(elem=[{"elem": {"val": "::1", "limit": limit, "counter": None}}]).elements
     assert (element.key, element.packets) == ("::1", None)
     assert json.loads(element.remainder) == {"limit": limit, "counter": None}
+    counter = {"packets": 1, "bytes": 2, "overruns": 3}
+    (element,) = read_set(elem=[{"elem": {"val": "::1", "counter": counter}}]).elements
+    assert (element.key, element.packets, json.loads(element.remainder)) == (
+        "::1",
+        None,
+        {"counter": counter},
+    )
 
 
 def test_an_unknown_key_of_an_object_stays_with_it() -> None:

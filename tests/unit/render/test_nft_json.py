@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from netinspect.errors import ParseError
 from netinspect.models.nft import NftRule, NftRuleset
 from netinspect.models.nft_codec import show_element, show_rule
-from netinspect.models.nft_expression import Concat, Drop, Element, Prefix, Unknown
-from netinspect.models.nft_statement import Masquerade, Quota, Xt
+from netinspect.models.nft_expression import Concat, Drop, Element, Numgen, Prefix, Unknown
+from netinspect.models.nft_statement import Masquerade, Match, Quota, Xt
 from netinspect.parse.nft_json import parse_nft_json
 from netinspect.render.nft_json import render_nft_json
 from tests.captures.parsers import list_cases
@@ -42,6 +42,7 @@ def test_what_is_printed_is_read_as_the_same(case: Any) -> None:
 
 
 @given(OUTPUTS)
+@example(output(set_("map", type=["a . b"], map=["c . d"])))
 def test_arbitrary_rulesets_are_read_as_the_same(text: str) -> None:
     """Whatever is understood of them, and whatever is not."""
     try:
@@ -82,6 +83,10 @@ def test_shows_a_rule_and_an_element_as_nft_prints_them() -> None:
     """Compact, for evidence: what nft leaves out is left out, and what it prints always is there."""
     assert show_rule(NftRule(statements=(Masquerade(), Xt(), Quota(5), Unknown('{"x":1}')))) == (
         '[{"masquerade":null},{"xt":null},{"quota":{"val":5,"val_unit":"bytes"}},{"x":1}]'
+    )
+    numgen = Match("==", Numgen("random", 2), 1)
+    assert show_rule(NftRule(statements=(numgen,))) == (
+        '[{"match":{"op":"==","left":{"numgen":{"mode":"random","mod":2,"offset":0}},"right":1}}]'
     )
     key = Concat((Prefix("fd00::", 8), "tcp", 80))
     assert show_element(Element(key)) == '{"concat":[{"prefix":{"addr":"fd00::","len":8}},"tcp",80]}'
