@@ -176,20 +176,18 @@ def _used_traces(
     if len(backends) < 2:
         return tuple(own)
     hinted = _hinted_place(reading, family)
-    kept = next((trace for trace in backends if trace.place == hinted), None)
-    if kept is None or (not kept.is_reached and any(trace.is_reached for trace in backends)):
-        kept = next((trace for trace in backends if trace.is_reached), backends[0])
+    kept = min(backends, key=lambda trace: (not trace.is_reached, trace.place != hinted))
     return tuple(trace for trace in own if trace is kept or trace not in backends)
 
 
 def _hinted_place(reading: DataplaneReading, family: int) -> str:
-    """Return the backend in which the kubelet has left its mark, as iptables-wrapper looks for it (detect.go)."""
+    """Return the backend that has the kubelet's mark, else nft: as iptables-wrapper chooses (detect.go)."""
     for backend in (XtablesBackend.NFT, XtablesBackend.LEGACY):
         save = reading.saves.get((backend, family))
         mangle = save.value.tables.get("mangle") if isinstance(save, Known) else None
         if mangle and any(name in mangle.chains for name in _HINT_CHAINS):
             return f"iptables-{backend.value}"
-    return ""
+    return f"iptables-{XtablesBackend.NFT.value}"
 
 
 def _backend_of(traces: Sequence[Trace]) -> XtablesBackend | None:

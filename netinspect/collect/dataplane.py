@@ -21,10 +21,10 @@ from netinspect.probes.plan import NODE, Plan
 from netinspect.sources.interface import NodeSource
 
 _SAVES = {
-    (XtablesBackend.LEGACY, 4): probes.IPTABLES_LEGACY,
-    (XtablesBackend.LEGACY, 6): probes.IP6TABLES_LEGACY,
     (XtablesBackend.NFT, 4): probes.IPTABLES_NFT,
     (XtablesBackend.NFT, 6): probes.IP6TABLES_NFT,
+    (XtablesBackend.LEGACY, 4): probes.IPTABLES_LEGACY,
+    (XtablesBackend.LEGACY, 6): probes.IP6TABLES_LEGACY,
 }
 
 

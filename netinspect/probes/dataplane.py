@@ -24,7 +24,9 @@ IPSET_SAVE, IPSET_NAMES = "ipset-save", "ipset-names"
 _LONG_S = 60
 """A large cluster's rules take a tool some seconds to print."""
 
-_NO_TABLES = '{"nftables": []}'
+_NO_TABLES = '{"nftables": [{"metainfo": {"version": "", "release_name": "", "json_schema_version": 1}}]}'
+"""As nft prints it where there is no table."""
+
 _PER_SERVICE = "KUBE-(SVC|SVL|SEP|EXT|FW|XLB)-"
 _OMITTED = f"^(:|-A ){_PER_SERVICE}"
 """kube-proxy's chains of single Services and endpoints, and the rules in them."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from netinspect.models.command import CommandResult
+from netinspect.parse.nft_json import parse_nft_json
 from netinspect.probes import dataplane
 from netinspect.probes.plan import Plan, Probe
 from tests.machine.machine import Machine
@@ -65,9 +66,11 @@ def test_a_kernel_without_rules_is_left_so(bare: Machine) -> None:
     # kube-proxy does not run there, and a machine has links.
     silent = {name: each for name, each in results.items() if name not in ("kube-proxy-mode", "links")}
     assert {name: each.exit_code for name, each in silent.items()} == dict.fromkeys(silent, 0)
-    empty = b'{"nftables": []}\n'
-    expected = {name: empty if name.startswith("nft") else b"" for name in silent}
-    assert {name: each.stdout for name, each in silent.items()} == expected
+    tables = {
+        name: parse_nft_json(each.stdout).tables for name, each in silent.items() if name.startswith("nft")
+    }
+    assert tables == {"nft-tables": (), "nft-ruleset": ()}
+    assert {each.stdout for name, each in silent.items() if name not in tables} == {b""}
     assert b"the kernel has no nf_tables" in results["nft-tables"].stderr
     bare.shell("nft list ruleset; ipset list; ipvsadm -Ln")
     assert {"nf_tables", "ip_set", "ip_vs"} <= list_modules(bare)
@@ -76,7 +79,7 @@ def test_a_kernel_without_rules_is_left_so(bare: Machine) -> None:
 def test_kube_proxy_tables_are_absent_not_unknown(bare: Machine) -> None:
     """Without nf_tables the answer is empty; with it, the tool's own complaint."""
     probes = dataplane.build_nft_kube_proxy_probes()
-    assert {each.stdout for each in ask(bare, *probes).values()} == {b'{"nftables": []}\n'}
+    assert [parse_nft_json(each.stdout).tables for each in ask(bare, *probes).values()] == [(), ()]
     bare.check("nft add table ip6 kube-proxy")
     results = ask(bare, *probes)
     assert results["nft-kube-proxy"].exit_code == 1
