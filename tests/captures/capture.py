@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.captures.cases_conntrack import capture_conntrack
 from tests.captures.cases_dns import capture_dns
+from tests.captures.cases_iptables import capture_iptables
 from tests.captures.cases_nft import capture_nft
 from tests.netns import cgroups
 from tests.netns.world import Netns, World, new_world, run, wait_for_carrier
@@ -65,6 +66,7 @@ def capture_all() -> None:
     capture_cgroups()
     capture_conntrack(save)
     capture_dns(save)
+    capture_iptables(save)
     capture_nft(save)
 
 

@@ -292,9 +292,9 @@ OF_IPV6 = {
 }
 
 
-def program(family: int, backend: str, action: str = "") -> str:
+def program(family: int, backend: str = "", action: str = "") -> str:
     """Return a tool's name: `ip6tables-nft-save` for 6, nft, -save."""
-    return f"{_ADDRESSES[family]['family']}-{backend}{action}"
+    return f"{_ADDRESSES[family]['family']}{backend and '-'}{backend}{action}"
 
 
 def prepare(netns: Netns, family: int) -> None:

@@ -18,6 +18,7 @@ from netinspect.parse.dig import parse_dig
 from netinspect.parse.dig_runs import parse_dig_runs
 from netinspect.parse.ip_addr import parse_ip_addr
 from netinspect.parse.ipset_save import parse_ipsets
+from netinspect.parse.iptables_save import parse_iptables_save
 from netinspect.parse.ipvsadm import parse_listed, parse_saved
 from netinspect.parse.ipvsadm_traffic import parse_rates
 from netinspect.parse.ipvsadm_traffic import parse_statistics as parse_ipvs_statistics
@@ -47,11 +48,13 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "dmesg": lambda stdout: (log := parse_kernel_log(stdout), find_table_full(log)),
     "flow-slab": parse_flow_bytes,
     "ip-addr": parse_ip_addr,
+    "ip6tables-save": lambda stdout: parse_iptables_save(stdout.decode()),
     "ipset-save": parse_ipsets,
     "ipvsadm-list": parse_listed,
     "ipvsadm-rate": parse_rates,
     "ipvsadm-save": parse_saved,
     "ipvsadm-stats": parse_ipvs_statistics,
+    "iptables-save": lambda stdout: parse_iptables_save(stdout.decode()),
     "kube-proxy-configz": parse_configz,
     "lsns": parse_lsns,
     "mountinfo": parse_pinned_netns,
