@@ -1,9 +1,9 @@
 """Captures of ipvsadm and ipset, from a machine whose kernel has IPVS.
 
-As root: `python tests/captures/cases_ipvs.py`. The first kind are virtual servers and sets made by hand, in every form
-that the tools print; the second what a real kube-proxy in ipvs mode writes for every shape of Service, in the form of
-the other modes' captures (capture_dataplanes.py) with `ipvsadm-save.txt`, `ipvsadm-list.txt` and `ipset-save.txt`
-beside.
+As root: `python tests/captures/cases_ipvs.py [by-hand] [CASE ...]`. The first kind are virtual servers and sets made by
+hand, in every form that the tools print; the second what a real kube-proxy in ipvs mode writes for shapes of Services
+and by its settings, in the form of the other modes' captures (capture_dataplanes.py) with `ipvsadm-save.txt`,
+`ipvsadm-list.txt` and `ipset-save.txt` beside.
 
 Hashes and times differ from run to run: a case that is there stays. To make one anew, remove its files first.
 """
@@ -13,19 +13,21 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.captures.kube_proxy_lab import NAMESPACE, new_lab
 from tests.cluster.bench.kubectl import items
-from tests.cluster.service_shapes import Builder, build_shapes
+from tests.cluster.service_shapes import Builder, Shape, build_few_shapes, build_shapes
 from tests.machine.ipvs_machine import IpvsMachine, ToolTexts, booted_ipvs
 from tests.machine.machine import Machine, booted
 
 TOOLS = Path(__file__).parent / "tools"
 VERSION = "1.36.2"
-DATAPLANE = Path(__file__).parent / "dataplanes" / f"{VERSION}-ipvs"
+DATAPLANES = Path(__file__).parent / "dataplanes"
 _GZIP_ABOVE = 32 * 1024
 
 # Every form of a virtual server: protocols, marks, schedulers with flags, persistence, forwarding, weights.
@@ -116,13 +118,39 @@ ipset add all timed
 """
 
 
+BY_HAND, PLAIN = "by-hand", "plain"
+# Settings of kube-proxy's that change what it writes in this mode; without any, every shape of Service is there.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    PLAIN: {},
+    "masquerade": {"iptables": {"masqueradeAll": True, "masqueradeBit": 10}, "ipvs": {"scheduler": "wrr"}},
+    "bridge": {"detectLocalMode": "BridgeInterface", "detectLocal": {"bridgeInterface": "cni0"}},
+    "no-cidr": {"clusterCIDR": ""},
+    "cidr": {"nodePortAddresses": ["192.168.77.0/24", "fd00:77::/64"]},
+}
+
+
 def main() -> None:
-    """Make every case that is not there yet."""
-    with booted() as machine:
-        _capture_by_hand(machine)
-    if not DATAPLANE.exists():
-        with new_lab() as lab, lab.services(build_shapes(Builder(NAMESPACE))), booted_ipvs() as ipvs:
-            _capture_kube_proxy(ipvs)
+    """Make every case that is not there yet, or those of them that are named."""
+    wanted = sys.argv[1:] or [BY_HAND, *_SETTINGS]
+    if BY_HAND in wanted:
+        with booted() as machine:
+            _capture_by_hand(machine)
+    missing = [each for each in wanted if each in _SETTINGS and not _folder(each).exists()]
+    if PLAIN in missing:
+        _capture_cases([PLAIN], build_shapes)
+    if others := [each for each in missing if each != PLAIN]:
+        _capture_cases(others, build_few_shapes)
+
+
+def _capture_cases(names: list[str], build: Callable[[Builder], tuple[Shape, ...]]) -> None:
+    with new_lab() as lab, lab.services(build(Builder(NAMESPACE))):
+        for name in names:
+            with booted_ipvs(extra=_SETTINGS[name]) as ipvs:
+                _capture_kube_proxy(ipvs, name)
+
+
+def _folder(case: str) -> Path:
+    return DATAPLANES / (f"{VERSION}-ipvs" if case == PLAIN else f"{VERSION}-ipvs-{case}")
 
 
 def _capture_by_hand(machine: Machine) -> None:
@@ -156,7 +184,7 @@ def _capture_by_hand(machine: Machine) -> None:
     keep("ipset-save", "every-form", "ipset save", ipset)
 
 
-def _capture_kube_proxy(ipvs: IpvsMachine) -> None:
+def _capture_kube_proxy(ipvs: IpvsMachine, case: str) -> None:
     texts = ipvs.wait_until(_is_whole, 400)
     metrics = "curl -s http://127.0.0.1:10249"
     files = {
@@ -171,16 +199,16 @@ def _capture_kube_proxy(ipvs: IpvsMachine) -> None:
         "services.json": _listing("services"),
         "endpointslices.json": _listing("endpointslices"),
         "nodes.json": _listing("nodes"),
-        "meta.json": _meta(ipvs),
+        "meta.json": _meta(ipvs, case),
     }
-    DATAPLANE.mkdir(parents=True)
+    _folder(case).mkdir(parents=True)
     for name, text in files.items():
         data = text.encode()
         if len(data) > _GZIP_ABOVE:
             # Without a time, so that the same text is the same file.
-            (DATAPLANE / f"{name}.gz").write_bytes(gzip.compress(data, mtime=0))
+            (_folder(case) / f"{name}.gz").write_bytes(gzip.compress(data, mtime=0))
         else:
-            (DATAPLANE / name).write_bytes(data)
+            (_folder(case) / name).write_bytes(data)
 
 
 def _listing(kind: str) -> str:
@@ -200,7 +228,7 @@ def _is_whole(texts: ToolTexts) -> bool:
     )
 
 
-def _meta(ipvs: IpvsMachine) -> str:
+def _meta(ipvs: IpvsMachine, case: str) -> str:
     first = {
         tool: ipvs.machine.check(f"{tool} --version | head -n 1").decode().strip()
         for tool in ("iptables", "ipset", "ipvsadm")
@@ -210,7 +238,7 @@ def _meta(ipvs: IpvsMachine) -> str:
         "origin": "captured",
         "kubeProxy": VERSION,
         "mode": "ipvs",
-        "case": "",
+        "case": "" if case == PLAIN else case,
         "api": VERSION,
         "kernel": kernel,
         **first,

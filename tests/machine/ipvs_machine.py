@@ -11,7 +11,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import yaml
 
 from tests.cluster.bench import golang, kubeconfig, paths, pki, topology
 from tests.machine.machine import Machine, MachineError, MachineOptions, booted
@@ -119,23 +120,33 @@ class IpvsMachine:
 
 
 @contextmanager
-def booted_ipvs(node: topology.Node = topology.NODE_A) -> Iterator[IpvsMachine]:
+def booted_ipvs(
+    node: topology.Node = topology.NODE_A,
+    *,
+    program: Path | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Iterator[IpvsMachine]:
     """Boot the machine, and return as soon as kube-proxy runs in it (`IpvsMachine.wait_until` waits for its rules).
+
+    Args:
+        node: the node that it plays.
+        program: the kube-proxy; None is the cluster's own.
+        extra: what it is told beyond the bench's configuration, in KubeProxyConfiguration's words.
 
     Raises:
         MachineError: it did not come up.
     """
+    kube_proxy = program or golang.kubernetes_bin() / "kube-proxy"
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder)
-        _write_settings(settings, node)
-        folders = {"programs": golang.kubernetes_bin(), "settings": settings}
+        _write_settings(settings, node, extra or {})
+        folders = {"programs": kube_proxy.parent, "settings": settings}
         options = MachineOptions(memory_mib=2048, folders=folders, has_network=True)
         with booted(options) as machine:
             machine.check(_PREPARE)
             machine.check(_make_links(node))
-            machine.check(
-                f"/run/programs/kube-proxy --config=/run/settings/kube-proxy.yaml >{_LOG} 2>&1 </dev/null &"
-            )
+            started = f"/run/programs/{kube_proxy.name} --config=/run/settings/kube-proxy.yaml"
+            machine.check(f"{started} >{_LOG} 2>&1 </dev/null &")
             yield IpvsMachine(machine, node)
 
 
@@ -156,7 +167,7 @@ def _make_links(node: topology.Node) -> str:
     return "\n".join(lines)
 
 
-def _write_settings(folder: Path, node: topology.Node) -> None:
+def _write_settings(folder: Path, node: topology.Node, extra: Mapping[str, Any]) -> None:
     """Write kube-proxy's configuration: the nodes' own but for the mode, and for where the API is."""
     server = json.loads(paths.kubeconfig().read_text())["clusters"][0]["cluster"]["server"]
     file = folder / "kube-proxy.conf"
@@ -166,7 +177,9 @@ def _write_settings(folder: Path, node: topology.Node) -> None:
     file.write_text(json.dumps(access))
     template = Template((paths.TEMPLATES / "kube-proxy.yaml").read_text())
     text = template.substitute(mode="ipvs", node=node.name, pod_cidrs=topology.POD_CIDRS)
-    (folder / "kube-proxy.yaml").write_text(text.replace("/etc/kubernetes/", "/run/settings/"))
+    told = yaml.safe_load(text.replace("/etc/kubernetes/", "/run/settings/"))
+    # JSON is YAML too.
+    (folder / "kube-proxy.yaml").write_text(json.dumps({**told, **extra}))
 
 
 def serves(texts: ToolTexts, services: Iterable[dict[str, Any]]) -> bool:
