@@ -49,7 +49,8 @@ class BranchBuilder:
 
     def _masquerades(self, way: Way, leaves: Sequence[Leaf], packet: Packet) -> tuple[Masquerade, ...]:
         """Return for which sources packets are masqueraded, to whichever backend they go."""
-        found = _unique(self._masquerading.of(leaf, packet, way.path) for leaf in leaves)
+        ways = (self._masquerading.of(leaf, packet, way.path) for leaf in leaves)
+        found = _unique({id(each): each for each in ways}.values())
         if len(found) == 1:
             return found[0]
         return tuple(map(_joined, product(*found)))

@@ -13,6 +13,7 @@ import msgspec
 
 from netinspect.models.fact import Gap, Reason
 from netinspect.models.nft import NftChain, NftRuleset, NftTable
+from netinspect.models.nft_expression import Fib, Goto, Jump, Meta, Node
 
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
 
@@ -65,6 +66,33 @@ def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Ite
             yield _gap(node, f"netdev {table.name}", "rules of links are not walked")
     for unknown in ruleset.unknown:
         yield _gap(node, "ruleset", unknown.json)
+
+
+def asks_origin(table: NftTable) -> bool:
+    """Whether rules that a table's packets may meet in POSTROUTING ask whether the node itself sent them."""
+    waiting = [each.chain.name for each in base_chains([table], POSTROUTING)]
+    seen: set[str] = set()
+    while waiting:
+        chain = table.chains.get(waiting.pop())
+        if chain is None or chain.name in seen:
+            continue
+        seen.add(chain.name)
+        for node in (node for rule in chain.rules for part in rule.statements for node in nodes_in(part)):
+            if isinstance(node, Fib) or (isinstance(node, Meta) and node.key.startswith("iif")):
+                return True
+            if isinstance(node, Jump | Goto):
+                waiting.append(node.target)
+    return False
+
+
+def nodes_in(part: object) -> Iterator[object]:
+    """Return a statement or expression, and all that it is made of."""
+    yield part
+    parts = part if isinstance(part, tuple) else ()
+    if isinstance(part, Node):
+        parts = tuple(getattr(part, field) for field in part.__struct_fields__)
+    for each in parts:
+        yield from nodes_in(each)
 
 
 def _place(base: BaseChain, hook: str) -> tuple[int, int]:

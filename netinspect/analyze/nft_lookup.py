@@ -55,6 +55,9 @@ Found = Element | None | Chances | Sourced | Unclear
 """What was found: an element, none, or what it depends on."""
 
 
+_NO_VALUES = Unclear, Numbers, Flags
+
+
 class SetReader:
     """Looks into the sets and maps of tables. Each is made ready once, when it is first asked."""
 
@@ -74,7 +77,7 @@ class SetReader:
         parts = value_parts(value)
         if Symbol.ABSENT in parts:
             return None
-        unclear = next((each for each in parts if isinstance(each, Unclear | Numbers | Flags)), None)
+        unclear = next((each for each in parts if isinstance(each, _NO_VALUES)), None)
         if unclear is not None:
             return unclear if isinstance(unclear, Unclear) else Unclear(None)
         return self._find_parts(elements, parts, packet)

@@ -43,7 +43,7 @@ class Marking:
         self, asked: SourceCondition, rule: NftRule, at: int, table: NftTable, packet: Packet, state: State
     ) -> State | None:
         """Return the state with the marks that a rule sets for single hosts; None for every other rule."""
-        hosts = _hosts(asked, packet.family)
+        hosts = hosts_of(asked, packet.family)
         mangles = _marks_only(table, rule.statements[at:]) if hosts else None
         if not mangles:
             return None
@@ -64,7 +64,7 @@ def _is_source(match: Match) -> bool:
     return isinstance(match.left, Payload) and match.left.field == "saddr"
 
 
-def _hosts(asked: SourceCondition, family: int) -> list[str]:
+def hosts_of(asked: SourceCondition, family: int) -> list[str]:
     """Return the hosts that a condition names, where it names nothing else."""
     suffix = _HOST[family]
     if asked.kind is not SourceKind.NETWORK or asked.negated:

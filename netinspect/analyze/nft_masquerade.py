@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from netinspect.analyze.nft_hooks import POSTROUTING, base_chains
+from netinspect.analyze.nft_hooks import POSTROUTING, asks_origin, base_chains
 from netinspect.analyze.nft_packet import Packet, State
 from netinspect.analyze.nft_walk import Walker, WalkKit
 from netinspect.analyze.nft_ways import Conditions, Leaf, Way
@@ -47,32 +47,37 @@ class Masquerading:
             ]
             for table in tables
         }
-        self._known: dict[tuple[object, ...], list[Way]] = {}
-        self._read: dict[int, tuple[Masquerade, ...]] = {}
+        self._asking_origin = {(each.family, each.name) for each in tables if asks_origin(each)}
+        self._known: dict[tuple[object, ...], tuple[list[Way], frozenset[str]]] = {}
+        self._read: dict[int, tuple[list[Way], tuple[Masquerade, ...]]] = {}
 
     def of(self, leaf: Leaf, packet: Packet, path: Conditions) -> tuple[Masquerade, ...]:
         """Return what happens to packets to one backend, those of single hosts (hairpin) aside."""
-        ways = self._walk(leaf, leaf.mark, packet, ())
+        ways = self._walk(leaf, leaf.mark, packet, ())[0]
         if path and any(each.when and not _is_of_hosts(each) for each in ways):
-            ways = self._walk(leaf, leaf.mark, packet, path)
+            ways = self._walk(leaf, leaf.mark, packet, path)[0]
         if id(ways) not in self._read:
-            self._read[id(ways)] = tuple(_read(each) for each in ways if not _is_of_hosts(each))
-        return self._read[id(ways)]
+            self._read[id(ways)] = ways, tuple(_read(each) for each in ways if not _is_of_hosts(each))
+        return self._read[id(ways)][1]
 
     def hosts(self, leaf: Leaf, packet: Packet) -> tuple[Address, ...]:
         """Return the hosts whose packets to a backend are masqueraded, whatever is done to others."""
-        found: set[str] = set()
-        for way in self._walk(leaf, 0, packet, ()):
+        ways, hosts = self._walk(leaf, 0, packet, ())
+        found = set(hosts)
+        for way in ways:
             if _is_of_hosts(way):
                 found.update(value.rpartition("/")[0] for each in way.when for value in each.values)
         for host, mark in leaf.host_marks:
-            if _is_masqueraded(self._walk(leaf, mark, packet, ())[-1]):
+            if _is_masqueraded(self._walk(leaf, mark, packet, ())[0][-1]):
                 found.add(host)
         return tuple(sorted(map(parse_address, found), key=address_key))
 
-    def _walk(self, leaf: Leaf, mark: int | None, packet: Packet, path: Conditions) -> list[Way]:
+    def _walk(
+        self, leaf: Leaf, mark: int | None, packet: Packet, path: Conditions
+    ) -> tuple[list[Way], frozenset[str]]:
         port = packet.port if leaf.port is None else leaf.port
-        general = leaf.table, mark, packet.protocol, packet.origin, path
+        origin = packet.origin if leaf.table in self._asking_origin else None
+        general = leaf.table, mark, packet.protocol, origin, path
         special = *general, leaf.address, port
         found = self._known.get(general) or self._known.get(special)
         if found is not None:
@@ -85,7 +90,8 @@ class Masquerading:
             addresses=(leaf.address,),
             is_translated=True,
         )
-        found = Walker(self._bases.get(leaf.table, ()), moved, self._kit).walk(State(mark=mark), path)
+        walker = Walker(self._bases.get(leaf.table, ()), moved, self._kit)
+        found = walker.walk(State(mark=mark), path), frozenset(walker.hosts)
         self._known[special if moved.reads else general] = found
         return found
 

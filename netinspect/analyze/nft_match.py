@@ -20,6 +20,11 @@ NEGATED = {"==": False, "in": False, "!=": True}
 """Operators that ask whether the left is in the right, and whether they ask for the contrary."""
 
 
+_SETS = Set, SetRef
+_SCALARS = str, int
+_PARTS = str, int, Prefix, Range
+
+
 class Odds(msgspec.Struct, frozen=True):
     """It holds for this part of all packets (0 to 1)."""
 
@@ -45,7 +50,7 @@ def judge(match: Match, table: NftTable, packet: Packet, state: State, sets: Set
     negated = NEGATED[match.op]
     judged = (
         _in_set(value, match.right, table, packet, sets)
-        if isinstance(match.right, Set | SetRef)
+        if isinstance(match.right, _SETS)
         else _in_value(value, match.right, packet, negated=negated)
     )
     return Unclear(match) if isinstance(judged, Unclear) else _turned(judged, negated=negated, packet=packet)
@@ -96,7 +101,7 @@ def _in_value(value: Value, right: Expression, packet: Packet, *, negated: bool)
         return _is_other_type((right,))
     if value is Symbol.DESTINATION:
         return _everywhere(packet, right, negated=negated)
-    known = isinstance(right, str | int | Prefix | Range) and isinstance(value, str | int)
+    known = isinstance(right, _PARTS) and isinstance(value, _SCALARS)
     return is_within(value, right) if known else Unclear(right)
 
 

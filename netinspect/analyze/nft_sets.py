@@ -19,6 +19,8 @@ from netinspect.models.service_map import SourceCondition, SourceKind
 
 ASKED = (Symbol.SOURCE, Symbol.LINK)
 EVERYTHING = "*"
+_SCALARS = str, int
+_SPANS = Prefix, Range
 
 
 class ElementIndex:
@@ -54,7 +56,7 @@ class ElementIndex:
             return
         parts = key_parts(element.key)
         known = tuple(each for at, each in enumerate(parts) if at != self._open)
-        if all(isinstance(each, str | int) for each in known):
+        if all(isinstance(each, _SCALARS) for each in known):
             self._exact[known].append(element)
             self._numbered.update(at for at, each in enumerate(known) if isinstance(each, int))
         else:
@@ -95,7 +97,7 @@ def value_parts(value: Value) -> tuple[Value, ...]:
 
 def is_within(value: object, part: Expression) -> bool:
     """Whether a known value is in one part of a key: a value, a network or a range."""
-    if isinstance(part, Prefix | Range):
+    if isinstance(part, _SPANS):
         span, number = span_of(part), _number(value)
         return span is not None and number is not None and span[0] <= number <= span[1]
     return part in (value, EVERYTHING) or protocol_name(part) == value

@@ -71,6 +71,8 @@ class Several(msgspec.Struct, frozen=True):
     parts: tuple[Value, ...]
 
 
+_SCALARS = str, int
+
 Value = str | int | bool | Symbol | Numbers | Unclear | Flags | Several
 
 
@@ -88,7 +90,7 @@ def value_of(expression: Expression, packet: Packet, state: State) -> Value:
     """Return what an expression is for a packet."""
     reader = _READERS.get(type(expression))
     if reader is None:
-        return expression if isinstance(expression, str | int | bool) else Unclear(expression)
+        return expression if isinstance(expression, _SCALARS) else Unclear(expression)
     return reader(expression, packet, state)
 
 

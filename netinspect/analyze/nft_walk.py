@@ -22,14 +22,13 @@ from netinspect.analyze.nft_answers import (
     change,
     reads_destination,
 )
-from netinspect.analyze.nft_evidence import Evidence
 from netinspect.analyze.nft_hooks import BaseChain
 from netinspect.analyze.nft_influence import Influence
 from netinspect.analyze.nft_lookup import SetReader
-from netinspect.analyze.nft_marking import Marking
+from netinspect.analyze.nft_marking import Marking, hosts_of
 from netinspect.analyze.nft_match import Odds
-from netinspect.analyze.nft_names import service_in_chain, service_in_comment
 from netinspect.analyze.nft_packet import Packet, State
+from netinspect.analyze.nft_route import FellOutError, Route
 from netinspect.analyze.nft_spot import (
     Choice,
     Forked,
@@ -38,22 +37,23 @@ from netinspect.analyze.nft_spot import (
     Spot,
     Step,
     end,
-    forgotten,
     next_rule,
-    root,
 )
-from netinspect.analyze.nft_text import statement_text
+from netinspect.analyze.nft_trail import Notes
 from netinspect.analyze.nft_values import Unclear
-from netinspect.analyze.nft_ways import Conditions, Leaf, Way, combine, under
+from netinspect.analyze.nft_ways import Conditions, Way, combine, under
 from netinspect.analyze.source_conditions import decide
-from netinspect.models.nft_expression import Accept, Drop, Goto, Jump, Return, Verdict
-from netinspect.models.service_map import Outcome, RuleRef, SourceCondition
+from netinspect.models.nft_expression import Verdict
+from netinspect.models.nft_statement import Statement
+from netinspect.models.service_map import SourceCondition
 
-_DEEPEST = 16
-"""So many jumps inside one another the kernel allows."""
 _DEEPEST_SPLIT = 40
 _MOST_SPLITS = 500
 """More sources than that are not told apart on one packet's way."""
+
+
+_KEPT = bool, SourceCondition
+_HOSTS, _OTHERS = "hosts", "others"
 
 
 class WalkKit:
@@ -61,14 +61,11 @@ class WalkKit:
 
     def __init__(self) -> None:
         self.sets = SetReader()
-        self.evidence = Evidence()
+        self.notes = Notes()
+        self.by_chance: dict[int, tuple[object, Chance]] = {}
         self.marking = Marking()
         self.chances: dict[tuple[object, ...], tuple[object, Way | None]] = {}
         self.roots: dict[tuple[object, ...], tuple[object, Move]] = {}
-
-
-class _FellOutError(Exception):
-    """A chain that was looked at by itself came to its end: what follows depends on who calls it."""
 
 
 class Walker:
@@ -78,16 +75,22 @@ class Walker:
         bases: the base chains, as the packet meets them.
         packet: the packet.
         kit: what all walks share.
+
+    Attributes:
+        hosts: single hosts whose packets are masqueraded (in POSTROUTING); filled by the walk.
     """
 
     def __init__(self, bases: Sequence[BaseChain], packet: Packet, kit: WalkKit) -> None:
         self._bases = bases
         self._packet = packet
         self._kit = kit
+        self._notes = kit.notes
+        self._route = Route(bases, kit.notes)
         self._influence = Influence(packet, kit.sets)
         self._splits = 0
         self._nested = 0
         self._reads_before = 0
+        self.hosts: set[str] = set()
 
     def walk(self, state: State, path: Conditions = ()) -> list[Way]:
         """Return what happens to the packet.
@@ -97,18 +100,11 @@ class Walker:
         """
         packet = self._packet
         if packet.is_any:
-            return self._run(self._enter(0, state, path))
+            return self._run(self._route.enter(0, state, path))
         key = id(self._bases), packet.origin, packet.is_local, packet.protocol, state, path
         if key not in self._kit.roots:
-            self._kit.roots[key] = self._bases, self._settled(self._enter(0, state, path))
+            self._kit.roots[key] = self._bases, self._settled(self._route.enter(0, state, path))
         return self._run(self._kit.roots[key][1])
-
-    def _enter(self, base: int, state: State, path: Conditions) -> Move:
-        for number in range(base, len(self._bases)):
-            found = self._bases[number]
-            if found.type != "nat" or state.is_tracked:  # what is not tracked is not translated
-                return Step(Spot(found.table, found.chain, 0, number, state), state, path)
-        return [end(state, path, Leaf())]
 
     def _run(self, move: Move) -> list[Way]:
         found: list[Way] = []
@@ -117,13 +113,13 @@ class Walker:
                 move = self._follow(move)
             elif isinstance(move, Forked):
                 move = self._divide(move, found)
-        return found + move
+        return found + move if found else move
 
     def _settled(self, move: Move) -> Move:
         """Go on to where it depends on the packet what comes next."""
         while isinstance(move, Step):
             at_end = move.spot.index >= len(move.spot.chain.rules)
-            move = self._leave(move) if at_end else self._rule(move)
+            move = self._route.leave(move) if at_end else self._rule(move)
         return move
 
     def _follow(self, query: Query) -> Move:
@@ -139,14 +135,33 @@ class Walker:
             acts = self._influence.of_rule(step)
             if (Unclear, acts) not in query.moves:
                 query.moves[Unclear, acts] = self._settled(
-                    self._doubted(found, step) if acts else next_rule(step)
+                    self._notes.doubted(found, step) if acts else next_rule(step)
                 )
             return query.moves[Unclear, acts]
-        if not isinstance(found, bool | SourceCondition):
+        if (
+            isinstance(found, SourceCondition)
+            and self._packet.is_translated
+            and self._masquerades(found, query)
+        ):
+            return query.moves[_OTHERS]
+        if not isinstance(found, _KEPT):
             return self._apply(found, step)
         if found not in query.moves:
             query.moves[found] = self._settled(self._apply(found, step))
         return query.moves[found]
+
+    def _masquerades(self, asked: SourceCondition, query: Query) -> bool:
+        """Note the single hosts whose packets are masqueraded; what happens to others is the same for all packets."""
+        hosts = hosts_of(asked, self._packet.family)
+        if not hosts:
+            return False
+        if _HOSTS not in query.moves:
+            query.moves[_HOSTS] = self._settled(self._apply(True, query.step))
+            query.moves[_OTHERS] = self._settled(next_rule(query.step))
+        if not all(leaf.masquerades for way in self._nested_run(query.moves[_HOSTS]) for leaf in way.leaves):
+            return False
+        self.hosts.update(hosts)
+        return True
 
     def _divide(self, forked: Forked, found: list[Way]) -> Move:
         """Add the ways of the sources that are told apart, and return how the rest goes on."""
@@ -175,7 +190,7 @@ class Walker:
         for at in range(step.at, len(statements)):
             changed = change(statements[at], spot.chain.name, spot.table, self._packet, state)
             if changed is not None:
-                state = self._noted(changed, state, spot)
+                state = self._notes.noted(changed, state, spot)
                 continue
             lookup = self._kit.marking.affinity(statements[at], spot.rule, spot.table)
             if lookup is not None:
@@ -183,20 +198,30 @@ class Walker:
                 break
             if reads_destination(statements[at]):
                 return Query(Step(spot, state, step.path, at))
-            self._reads_before = self._packet.reads
-            found = answer(statements[at], spot.table, self._packet, state, self._kit.sets)
+            found = self._answer(statements[at], spot, state)
             if found is False:
                 break
             if found is not True:
                 return self._apply(found, Step(spot, state, step.path, at))
         return Step(spot.after(), state, step.path)
 
+    def _answer(self, statement: Statement, spot: Spot, state: State) -> Answer:
+        """Return what a statement says; what is left to chance is read once."""
+        known = self._kit.by_chance.get(id(statement))
+        if known is not None:
+            return known[1]
+        self._reads_before = self._packet.reads
+        found = answer(statement, spot.table, self._packet, state, self._kit.sets)
+        if isinstance(found, Chance):
+            self._kit.by_chance[id(statement)] = statement, found
+        return found
+
     def _apply(self, found: Answer, step: Step) -> Move:
         match found:
             case bool():
                 return replace(step, at=step.at + 1) if found else next_rule(step)
             case Picked():
-                return self._apply(found.answer, replace(step, state=self._picked(found, step)))
+                return self._apply(found.answer, replace(step, state=self._notes.picked(found, step)))
             case SourceCondition():
                 return self._ask(found, step)
             case Fork():
@@ -205,53 +230,11 @@ class Walker:
                 odds = (found.share, True), (1 - found.share, False)
                 return Query(step, Chance(tuple(each for each in odds if each[0])))
             case Verdict():
-                return self._verdict(found, step)
+                return self._route.verdict(found, step)
             case Translate() | Final():
-                return [end(step.state, step.path, self._leaf(found, step))]
+                return [end(step.state, step.path, self._notes.leaf(found, step))]
             case _:
                 return Query(step, found)
-
-    def _picked(self, found: Picked, step: Step) -> State:
-        spot = step.spot
-        element = self._kit.evidence.element(spot.table, spot.chain, found.element, found.named)
-        state = self._with_rule(step.state, spot)
-        service = state.service or service_in_comment(found.element.comment)
-        return replace(state, trail=(*state.trail, element), service=service)
-
-    def _verdict(self, verdict: Verdict, step: Step) -> Move:
-        match verdict:
-            case Drop():
-                return [end(step.state, step.path, self._leaf(Final(Outcome.DROP), step))]
-            case Accept():
-                return self._next_base(replace(step, spot=root(step.spot)))
-            case Return():
-                return self._leave(step)
-            case Jump(target=target) | Goto(target=target):
-                return self._jump(target, step, is_goto=isinstance(verdict, Goto))
-            case _:
-                return next_rule(step)
-
-    def _jump(self, target: str, step: Step, *, is_goto: bool) -> Move:
-        spot = step.spot
-        chain = spot.table.chains.get(target)
-        if chain is None or spot.depth >= _DEEPEST:
-            return Query(step, Unclear(Jump(target)))
-        state = self._with_rule(step.state, spot)
-        state = replace(state, service=state.service or service_in_chain(target))
-        entered, back = (spot.entered, spot.back) if is_goto else (step.state, spot.after())
-        inside = Spot(spot.table, chain, 0, spot.base, entered, back, spot.depth + 1)
-        return Step(inside, state, step.path)
-
-    def _leave(self, step: Step) -> Move:
-        """Come to a chain's end."""
-        if step.spot.back is None:
-            return self._next_base(step)
-        return Step(step.spot.back, forgotten(step.spot, step.state), step.path)
-
-    def _next_base(self, step: Step) -> Move:
-        if step.spot.base < 0:
-            raise _FellOutError
-        return self._enter(step.spot.base + 1, forgotten(step.spot, step.state), step.path)
 
     def _ask(self, asked: SourceCondition, step: Step) -> Move:
         spot = step.spot
@@ -260,7 +243,7 @@ class Walker:
         )
         if marked is not None:  # the same for every packet, wherever it comes from
             self._packet.reads = self._reads_before
-            return Step(spot.after(), self._with_rule(marked, spot), step.path)
+            return Step(spot.after(), self._notes.with_rule(marked, spot), step.path)
         decided = decide(step.path, asked)
         if decided is not None:
             return self._apply(decided, step)
@@ -291,7 +274,7 @@ class Walker:
         return [
             replace(
                 way,
-                trail=self._with_rule(state, spot).trail,
+                trail=self._notes.with_rule(state, spot).trail,
                 undecided=state.undecided,
                 lookups=(*state.lookups, *way.lookups),
                 service=state.service or way.service,
@@ -300,7 +283,7 @@ class Walker:
         ]
 
     def _choices(self, chance: Chance, step: Step) -> list[Way]:
-        own = self._ref(step.spot)
+        own = self._notes.rule(step.spot)
         fresh = replace(step, state=replace(step.state, trail=(own,), undecided=(), lookups=(), service=""))
         return combine(
             [(share, self._nested_run(self._apply(choice, fresh))) for share, choice in chance.choices], own
@@ -312,43 +295,6 @@ class Walker:
         reads = self._packet.reads
         try:
             ways = self._choices(chance, Step(alone, step.state, (), step.at))
-        except _FellOutError:
+        except FellOutError:
             return None
         return ways[0] if self._packet.reads == reads and len(ways) == 1 else None
-
-    def _doubted(self, unclear: Unclear, step: Step) -> Step:
-        """Take what cannot be judged, and could do something, as not matching, and note it."""
-        ref, state = self._ref(step.spot), step.state
-        text = f"{statement_text(unclear.what)}: {ref.where} {ref.text}"
-        noted = state.undecided if text in state.undecided else (*state.undecided, text)
-        return Step(step.spot.after(), replace(state, undecided=noted), step.path)
-
-    def _noted(self, changed: State, before: State, spot: Spot) -> State:
-        return changed if changed.effects == before.effects else self._with_rule(changed, spot)
-
-    def _leaf(self, found: Translate | Final, step: Step) -> Leaf:
-        state, table = step.state, step.spot.table
-        own = self._ref(step.spot)
-        trail = () if any(each is own for each in state.trail[-2:]) else (own,)
-        if isinstance(found, Final):
-            return Leaf(outcome=found.outcome, masquerades=found.masquerades, mark=state.mark, trail=trail)
-        return Leaf(
-            outcome=Outcome.BACKENDS,
-            address=found.address,
-            port=found.port,
-            table=(table.family, table.name),
-            mark=state.mark,
-            host_marks=state.host_marks,
-            updates=state.updates,
-            trail=trail,
-        )
-
-    def _with_rule(self, state: State, spot: Spot) -> State:
-        """Add a rule to the evidence, once."""
-        own = self._ref(spot)
-        if any(each is own for each in state.trail[-2:]):
-            return state
-        return replace(state, trail=(*state.trail, own))
-
-    def _ref(self, spot: Spot) -> RuleRef:
-        return self._kit.evidence.rule(spot.table, spot.chain, spot.rule)

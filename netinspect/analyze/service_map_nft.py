@@ -92,7 +92,7 @@ class _Reader:
             for to, (branches, service) in entries_for_any(candidate, outcomes):
                 yield from _entry(hook, to, branches, service)
         elif (address := _address(candidate.address, self._family)) is not None:
-            packet = self._packet(candidate, hook, (str(address),), is_any=False)
+            packet = self._packet(candidate, hook, (candidate.address,), is_any=False)
             to = Destination(address=address, protocol=candidate.protocol, port=candidate.port)
             yield from _entry(hook, to, *self._walk(packet))
 
