@@ -82,6 +82,16 @@ class Branch:
         """Whether hosts were noted whose packets then were not translated in the same chain, all of them."""
         return bool(self._hosts) and (self.share > 0 or any(not end.hosts for end in self._ends))
 
+    @property
+    def can_settle(self) -> bool:
+        """Whether all of it is still on its way, or nothing, and nothing waits for what it comes to."""
+        return not self.share or (self.share == 1 and not self._ends and not self._affinities)
+
+    def settle(self, ends: tuple[End, ...]) -> None:
+        """Let all that is still on its way leave by some ends, which are chosen."""
+        if self.share:
+            self._ends, self.share = ends, 0.0
+
     def doubt(self, text: str, target: str) -> None:
         """Note a rule that may match, and does not count."""
         self._doubts = join_doubts(self._doubts, (Doubt(text, target),))

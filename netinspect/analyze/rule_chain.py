@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from netinspect.analyze.rule_match import read_network
 from netinspect.analyze.rule_packet import PacketView
 from netinspect.models.iptables import Rule
 
-_SMALLEST = 16
+MANY = 16
+"""So many rules are worth an index."""
 _WITH_PORTS = frozenset(("tcp", "udp", "sctp"))
 _Key = tuple[int | None, int | None]
 
 
-class ChainRules:
-    """A chain's rules, indexed by address and port of the destination where there are many."""
+class RuleIndex:
+    """A chain's rules by address and port of the destination."""
 
     __slots__ = ("_index", "_others", "_rules")
 
@@ -23,15 +24,11 @@ class ChainRules:
         self._rules = rules
         self._others: list[int] = []
         self._index: dict[_Key, list[int]] = defaultdict(list)
-        if len(rules) >= _SMALLEST:
-            self._build()
-
-    def _build(self) -> None:
-        for number, rule in enumerate(self._rules):
+        for number, rule in enumerate(rules):
             key = named_host(rule), named_port(rule)
             (self._others if key == (None, None) else self._index[key]).append(number)
 
-    def candidates(self, view: PacketView) -> Iterable[Rule]:
+    def candidates(self, view: PacketView) -> Sequence[Rule]:
         """Return, in order, the rules that a packet may match; the others it certainly does not."""
         if not self._index:
             return self._rules

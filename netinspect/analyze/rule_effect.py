@@ -95,6 +95,11 @@ _HARMLESS = frozenset(
 )
 
 
+def is_harmless(target: Target | None) -> bool:
+    """Whether a target does nothing that a walk through rules could see; a rule without one only counts."""
+    return target is None or target.name in _HARMLESS
+
+
 def read_effect(target: Target | None, *, is_own: bool, family: int) -> Effect:
     """Return what a target that is no chain does.
 

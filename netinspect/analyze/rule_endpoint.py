@@ -1,11 +1,13 @@
-"""Endpoints' chains of kube-proxy (KUBE-SEP-...), read by their form: they are most chains of a node.
+"""kube-proxy's endpoint chains and the rules that choose among them, read by their form: they are most of all rules.
 
 What has exactly this form is read without a walk, and means the same::
 
+    -A KUBE-SVC-X -m comment --comment "..." -m statistic --mode random --probability 0.50000000000 -j KUBE-SEP-X
+    -A KUBE-SVC-X -m comment --comment "..." -j KUBE-SEP-Y
     -A KUBE-SEP-X -s 10.99.0.1/32 -m comment --comment "..." -j KUBE-MARK-MASQ
     -A KUBE-SEP-X -p tcp -m comment --comment "..." -m recent --set --name ... -m tcp -j DNAT --to-destination ...
 
-Anything else is no such chain, and is walked.
+Anything else is walked.
 """
 
 from __future__ import annotations
@@ -60,6 +62,23 @@ def read_endpoint_chain(rules: tuple[Rule, ...]) -> EndpointChain | None:
     if effect.verdict is not Verdict.TRANSLATE or effect.address is None or recorded is None:
         return None
     return EndpointChain(host, marking, translation, effect, protocol.text, recorded)
+
+
+def read_balancing_part(rule: Rule) -> float | None:
+    """Return the part of packets that a balancing rule takes, 1 for all; None for a rule of any other form."""
+    if rule.source is not None or rule.protocol is not None or not _is_bare(rule):
+        return None
+    if rule.target is None or rule.target.is_goto:
+        return None
+    part = 1.0
+    for match in rule.matches:
+        if match.name == "comment":
+            continue
+        chance = match.get("--probability")
+        if match.name != "statistic" or chance is None or chance.negated or part != 1:
+            return None
+        part = float(chance.values[0])
+    return part
 
 
 def _host_of(rule: Rule) -> Address | None:

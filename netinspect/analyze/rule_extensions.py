@@ -129,8 +129,8 @@ def _ask_type(match: Match, option: Option, view: PacketView, residue: Residue) 
 
 
 def _is_of_type(types: set[str], view: PacketView) -> bool | None:
-    if view.is_local:
-        return "LOCAL" in types
+    if view.is_local or types == {"LOCAL"}:
+        return "LOCAL" in types and view.is_local
     address = view.address
     if address is not None and address.is_multicast:
         return "MULTICAST" in types

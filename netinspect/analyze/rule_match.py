@@ -8,13 +8,14 @@ Sources: iptables-extensions(8) and the matches' code in the kernel, net/netfilt
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from netinspect.analyze.rule_extensions import MATCHES
 from netinspect.analyze.rule_packet import PacketView
 from netinspect.analyze.rule_residue import Residue
 from netinspect.analyze.rule_sets import SetLookup
+from netinspect.analyze.source_conditions import holds_for_link
 from netinspect.models.address import parse_address
 from netinspect.models.ipset import IpSet
 from netinspect.models.iptables import Match, Rule, Value
@@ -119,8 +120,10 @@ def _ask_out_link(value: Value, view: PacketView, residue: Residue) -> bool:
     """The kernel sends by the loopback link what is for itself, and nothing else; the rest is for its routes to say."""
     if value.text == "+":
         return not value.negated
-    if view.is_local or value.text == LOOPBACK:
-        return (view.is_local and value.text == LOOPBACK) != value.negated
+    if view.is_local:
+        return holds_for_link(link_condition(value.text, negated=value.negated), LOOPBACK)
+    if value.text == LOOPBACK:
+        return value.negated
     sign = "! " if value.negated else ""
     return residue.doubt(f"out link {sign}{value.text}")
 
@@ -165,6 +168,3 @@ def read_source(text: str, *, negated: bool) -> SourceCondition | None:
         return None
     address = ipaddress.IPv6Address(number) if width == 128 else ipaddress.IPv4Address(number)
     return SourceCondition(kind=SourceKind.NETWORK, values=(f"{address}/{length}",), negated=negated)
-
-
-MatchFunction = Callable[[Match, PacketView, Residue], bool]

@@ -7,11 +7,10 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from netinspect.analyze.packet_mark import Mark, Marking
+from netinspect.analyze.packet_mark import UNTOUCHED, Mark, Marking
 from netinspect.analyze.rule_branch import Branch
-from netinspect.analyze.rule_chain import ChainRules
-from netinspect.analyze.rule_effect import Effect, Verdict, read_effect
-from netinspect.analyze.rule_leaf import Leaf, marking_of, merge_leaves, narrow
+from netinspect.analyze.rule_effect import Effect, Verdict, is_harmless, read_effect
+from netinspect.analyze.rule_leaf import End, Leaf, marking_of, merge_leaves, narrow
 from netinspect.analyze.rule_match import RuleMatcher
 from netinspect.analyze.rule_packet import Asked, PacketView
 from netinspect.analyze.rule_residue import Residue
@@ -41,6 +40,9 @@ class Walker(Protocol):
     def is_entered(self, table: str, name: str) -> bool:
         """Whether the walk is in a chain already."""
 
+    def balance(self, table: str, rules: Sequence[Rule], view: PacketView, mark: Mark) -> tuple[End, ...]:
+        """Return where rules that do nothing but choose among endpoints send packets."""
+
 
 class ChainVisit:
     """One walk through one chain."""
@@ -54,12 +56,17 @@ class ChainVisit:
         self._has_hosts = has_hosts
         self._count = 1
 
-    def run(self, rules: ChainRules, matcher: RuleMatcher) -> tuple[Leaf, ...]:
-        """Return the leaves of the chain with these rules."""
+    def run(self, rules: Sequence[Rule], matcher: RuleMatcher) -> tuple[Leaf, ...]:
+        """Return the leaves of the chain with these rules, or with more that do not match the packet."""
         branches: Sequence[Branch] = (Branch(),)
-        for rule in rules.candidates(self._view):
+        may_balance = self._table == _PARTS_COUNT_IN
+        for number, rule in enumerate(rules):
             if _is_idle(rule):
                 continue
+            if may_balance and (number == len(rules) - 1 or _has_chance(rule)):
+                may_balance = False
+                if self._balance(branches, rules[number:]):
+                    break
             residue = matcher.judge(rule, self._view)
             if residue is None:
                 continue
@@ -77,6 +84,15 @@ class ChainVisit:
         if len(branches) == 1:
             return (branches[0].finish(),)
         return merge_leaves(branch.finish() for branch in branches)
+
+    def _balance(self, branches: Sequence[Branch], rules: Sequence[Rule]) -> bool:
+        """Go through all that is left of a chain at once, if it only chooses among endpoints: for any source alike."""
+        if not all(branch.can_settle for branch in branches):
+            return False
+        ends = self._walker.balance(self._table, rules, self._view, self._mark)
+        for branch in branches if ends else ():
+            branch.settle(ends)
+        return bool(ends)
 
     def _hand_on(self, branch: Branch, rule: Rule, residue: Residue) -> tuple[Leaf, ...]:
         """Return the leaves of the chain that a first rule leads to, if all packets go there and none comes back.
@@ -167,7 +183,8 @@ class ChainVisit:
         marking = self._marking_of(rule, branch)
         if marking is None:
             return False
-        branch.note_host(host, marking, self._walker.ref(self._table, rule))
+        if marking is not UNTOUCHED:
+            branch.note_host(host, marking, self._walker.ref(self._table, rule))
         return True
 
     def _marking_of(self, rule: Rule, branch: Branch) -> Marking | None:
@@ -234,7 +251,7 @@ def _is_idle(rule: Rule) -> bool:
     kubelet and kube-proxy (KUBE-FIREWALL) refuse what others send to loopback addresses, whatever its port; the kernel
     itself does so as well, unless it is told to route such packets.
     """
-    if rule.target is None:
+    if rule.target is None or is_harmless(rule.target):
         return True
     return (
         rule.destination is not None
@@ -242,6 +259,10 @@ def _is_idle(rule: Rule) -> bool:
         and rule.protocol is None
         and rule.target.name in ("DROP", "REJECT")
     )
+
+
+def _has_chance(rule: Rule) -> bool:
+    return any(match.name == "statistic" for match in rule.matches)
 
 
 def _has_share(branches: Sequence[Branch]) -> bool:

@@ -7,12 +7,15 @@ is walked in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from netinspect.analyze.packet_mark import UNTOUCHED, Mark
-from netinspect.analyze.rule_chain import ChainRules
+from netinspect.analyze.rule_chain import MANY, RuleIndex
 from netinspect.analyze.rule_effect import Verdict
-from netinspect.analyze.rule_endpoint import EndpointChain, read_endpoint_chain
+from netinspect.analyze.rule_endpoint import EndpointChain, read_balancing_part, read_endpoint_chain
 from netinspect.analyze.rule_leaf import End, Leaf, marking_of
 from netinspect.analyze.rule_match import RuleMatcher
 from netinspect.analyze.rule_packet import Asked, PacketView
@@ -21,11 +24,14 @@ from netinspect.models.ipset import IpSet
 from netinspect.models.iptables import Chain, Rule, Ruleset
 from netinspect.models.service_map import RuleRef
 
-_MOST_KEPT = 256
+_MOST_KEPT = 4096
 _WIDE = int(Asked.ADDRESS | Asked.PORT)
 _START = Mark()
 _UNCHANGED = (Leaf(ends=(End(Verdict.RETURN),)),)
+_PROTOCOL = int(Asked.PROTOCOL)
 _Place = tuple[str, str]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class RuleWalker:
@@ -34,7 +40,9 @@ class RuleWalker:
     def __init__(self, rules: Ruleset, sets: Mapping[str, IpSet] | None = None) -> None:
         self._tables = {name: table.chains for name, table in rules.tables.items()}
         self._matcher = RuleMatcher(sets)
-        self._chains: dict[_Place, ChainRules] = {}
+        self._indexes: dict[_Place, RuleIndex] = {}
+        self._endpoints: dict[tuple[_Place, str], tuple[Leaf, ...]] = {}
+        self._wheres: dict[_Place, str] = {}
         self._asked: dict[_Place, list[int]] = {}
         self._known: dict[tuple[object, ...], tuple[Leaf, ...]] = {}
         self._passing: dict[tuple[object, ...], tuple[Leaf, ...]] = {}
@@ -60,6 +68,9 @@ class RuleWalker:
             if leaves is not None:
                 view.asked |= asked
                 return leaves
+        endpoint = self._walk_endpoint(place, found, view, mark)
+        if endpoint:
+            return endpoint
         before, view.asked = view.asked, 0
         leaves = self._run(place, found, view, mark)
         self._keep(place, view, mark, leaves)
@@ -70,8 +81,11 @@ class RuleWalker:
         """Return a rule as what a statement comes from."""
         found = self._refs.get(id(rule))
         if found is None:
-            found = _refer(table, rule)
-            self._refs[id(rule)] = found
+            place = (table, rule.chain)
+            where = self._wheres.get(place) or f"{table} {rule.chain}"
+            found = RuleRef(where=where, text=rule.raw, packets=rule.packets, bytes=rule.bytes)
+            _keep_some(self._wheres, place, where)
+            _keep_some(self._refs, id(rule), found)
         return found
 
     def is_chain(self, table: str, name: str) -> bool:
@@ -82,61 +96,104 @@ class RuleWalker:
         """Whether the walk is in a chain already: a loop, which the kernel allows in no ruleset."""
         return (table, name) in self._stack
 
+    def balance(self, table: str, rules: Sequence[Rule], view: PacketView, mark: Mark) -> tuple[End, ...]:
+        """Return where rules send packets that do nothing but choose among endpoints, as kube-proxy writes them.
+
+        Nothing where a rule or a chain has any other form, or where not all packets are taken.
+        """
+        ends: list[End] = []
+        share = 1.0
+        chains = self._tables[table]
+        for rule in rules:
+            part = read_balancing_part(rule)
+            chain = chains.get(rule.target.name) if rule.target else None
+            if part is None or chain is None:
+                return ()
+            leaves = self._walk_endpoint((table, chain.name), chain, view, mark)
+            if not leaves:
+                return ()
+            end = leaves[0].ends[0]
+            taken = share if part == 1 else share * part
+            refs = (self.ref(table, rule), *end.rules)
+            ends.append(replace(end, share=taken, rules=refs, is_chosen=True))
+            if part == 1:
+                return tuple(ends)
+            share -= taken
+        return ()
+
     def _keep(self, place: _Place, view: PacketView, mark: Mark, leaves: tuple[Leaf, ...]) -> None:
         """Keep what a chain does; where it asked for address and port, only as long as that packet is walked."""
         asked = view.asked
         masks = self._asked.setdefault(place, [])
         if asked not in masks:
             masks.append(asked)
-        known = self._known
+        key = place, view.key(asked, mark) if asked else None
         if asked & _WIDE == _WIDE:
-            known = self._passing
-            if len(known) > _MOST_KEPT:
-                known.clear()
-        known[place, view.key(asked, mark) if asked else None] = leaves
+            _keep_some(self._passing, key, leaves)
+        else:
+            self._known[key] = leaves
 
     def _run(self, place: _Place, found: Chain, view: PacketView, mark: Mark) -> tuple[Leaf, ...]:
-        endpoint = read_endpoint_chain(found.rules)
-        if endpoint is not None:
-            leaf = self._find_endpoint(place[0], endpoint, view, mark)
-            if leaf is not None:
-                return (leaf,)
         self._stack.append(place)
         visit = ChainVisit(self, place[0], view, mark, has_hosts=_has_translation(found))
-        leaves = visit.run(self._rules_of(place, found), self._matcher)
+        leaves = visit.run(self._rules_of(place, found, view), self._matcher)
         if visit.has_open_hosts:
             visit = ChainVisit(self, place[0], view, mark, has_hosts=False)
-            leaves = visit.run(self._rules_of(place, found), self._matcher)
+            leaves = visit.run(self._rules_of(place, found, view), self._matcher)
         self._stack.pop()
         return leaves
 
-    def _find_endpoint(self, table: str, chain: EndpointChain, view: PacketView, mark: Mark) -> Leaf | None:
-        """Return what an endpoint's chain does to packets of its protocol, the same as a walk would find."""
+    def _walk_endpoint(self, place: _Place, found: Chain, view: PacketView, mark: Mark) -> tuple[Leaf, ...]:
+        """Return what an endpoint's chain does; nothing where it is none, or not for packets of this protocol.
+
+        They are most of all chains: what they do is not kept for long.
+        """
+        key = place, view.packet.protocol
+        leaves = self._endpoints.get(key)
+        if leaves is None:
+            chain = read_endpoint_chain(found.rules)
+            if chain is None or chain.protocol != view.packet.protocol:
+                return ()
+            leaves = self._find_endpoint(place[0], chain, view, mark)
+            _keep_some(self._endpoints, key, leaves)
+        view.asked |= _PROTOCOL
+        return leaves
+
+    def _find_endpoint(
+        self, table: str, chain: EndpointChain, view: PacketView, mark: Mark
+    ) -> tuple[Leaf, ...]:
         target = chain.marking.target
         assert target is not None  # it was read as one that marks
-        if view.protocol != chain.protocol or not self.is_chain(table, target.name):
-            return None
+        if not self.is_chain(table, target.name):
+            return ()
+        before, view.asked = view.asked, 0
         marking = marking_of(self.walk(table, target.name, view, mark))
-        if marking is None:
-            return None
+        is_fixed, view.asked = not view.asked, before
+        if marking is None or not is_fixed:
+            return ()
         end = End(
             verdict=Verdict.TRANSLATE,
             address=chain.effect.address,
             port=chain.effect.port,
             recorded=chain.recorded,
             hosts=((chain.host, marking),) if marking is not UNTOUCHED else (),
-            rules=(_refer(table, chain.marking), _refer(table, chain.translation)),
+            rules=(self.ref(table, chain.marking), self.ref(table, chain.translation)),
         )
-        return Leaf(ends=(end,))
+        return (Leaf(ends=(end,)),)
 
-    def _rules_of(self, place: _Place, chain: Chain) -> ChainRules:
-        if place not in self._chains:
-            self._chains[place] = ChainRules(chain.rules)
-        return self._chains[place]
+    def _rules_of(self, place: _Place, chain: Chain, view: PacketView) -> Sequence[Rule]:
+        if len(chain.rules) < MANY:
+            return chain.rules
+        if place not in self._indexes:
+            self._indexes[place] = RuleIndex(chain.rules)
+        return self._indexes[place].candidates(view)
 
 
-def _refer(table: str, rule: Rule) -> RuleRef:
-    return RuleRef(where=f"{table} {rule.chain}", text=rule.raw, packets=rule.packets, bytes=rule.bytes)
+def _keep_some(into: dict[K, V], key: K, value: V) -> None:
+    """Keep what is likely to be asked for again soon."""
+    if len(into) > _MOST_KEPT:
+        into.clear()
+    into[key] = value
 
 
 def _has_translation(chain: Chain) -> bool:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from netinspect.analyze.packet_mark import Mark
 from netinspect.analyze.rule_effect import Verdict
 from netinspect.analyze.rule_hooks import NO_MARK, HookWalker
-from netinspect.analyze.rule_leaf import Doubt, End, Leaf, join_doubts, narrow, turn_over
+from netinspect.analyze.rule_leaf import Doubt, End, Leaf, join_doubts, narrow
 from netinspect.analyze.rule_packet import Asked, Packet, PacketView
 from netinspect.analyze.source_conditions import decide, holds_for_network
 from netinspect.models.address import Address, address_key
@@ -41,21 +41,19 @@ class BranchBuilder:
             is_refused: whether a rule of kube-proxy in filter names it. Where none does, DROP and REJECT in filter
                 are some firewall's, and no part of the map, unless a mark of nat leads there.
         """
-        pairs = [pair for leaf in leaves for pair in self._branches_of(leaf, packet, is_refused=is_refused)]
-        return _tidy(pairs)
+        return _tidy(
+            [each for leaf in leaves for each in self._branches_of(leaf, packet, is_refused=is_refused)]
+        )
 
-    def _branches_of(
-        self, leaf: Leaf, packet: Packet, *, is_refused: bool
-    ) -> Iterator[tuple[tuple[SourceCondition, ...], Branch]]:
+    def _branches_of(self, leaf: Leaf, packet: Packet, *, is_refused: bool) -> Iterator[Branch]:
         translated = [end for end in leaf.ends if end.verdict is Verdict.TRANSLATE]
         if not translated:
             outcome = _outcome_of(leaf, packet, is_refused=is_refused)
-            branch = Branch(when=leaf.when, outcome=outcome, rules=leaf.rules, undecided=_texts(leaf.doubts))
-            yield leaf.conditions, branch
+            yield Branch(when=leaf.when, outcome=outcome, rules=leaf.rules, undecided=_texts(leaf.doubts))
             return
         lost = sum(end.share for end in leaf.ends if end.verdict is not Verdict.TRANSLATE)
         for part, is_masqueraded, doubts in self._leave(leaf, translated, packet):
-            branch = Branch(
+            yield Branch(
                 when=part.when,
                 outcome=Outcome.BACKENDS,
                 backends=self._backends_of(leaf.ends, packet),
@@ -64,7 +62,6 @@ class BranchBuilder:
                 undecided=_texts(join_doubts(leaf.doubts, doubts)),
                 rules=leaf.rules,
             )
-            yield part.conditions, branch
 
     def _backends_of(self, ends: tuple[End, ...], packet: Packet) -> tuple[Backend, ...]:
         known = self._backends.get(id(ends))
@@ -205,28 +202,21 @@ def _texts(doubts: Iterable[Doubt]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each.text for each in doubts))
 
 
-def _tidy(pairs: Iterable[tuple[tuple[SourceCondition, ...], Branch]]) -> tuple[Branch, ...]:
-    """Return branches without splits that make no difference, and without what means nothing at the end."""
-    kept: list[tuple[tuple[SourceCondition, ...], Branch]] = []
-    for pair in pairs:
-        kept.append(pair)
-        while len(kept) > 1 and _are_halves(kept[-2][0], kept[-1][0]) and is_same(kept[-2][1], kept[-1][1]):
-            conditions, branch = kept.pop()
-            kept[-1] = conditions[:-1], replace(branch, when=_still_asked(branch.when, conditions[-1]))
-    branches = [
-        replace(branch, when=_shortest(branch.when)) if len(branch.when) > 1 else branch for _, branch in kept
-    ]
-    while branches and branches[-1].outcome is Outcome.NONE and not branches[-1].undecided:
-        branches.pop()
-    return tuple(branches)
+def _tidy(branches: Sequence[Branch]) -> tuple[Branch, ...]:
+    """Return branches without those that a later one repeats, and without what means nothing at the end."""
+    kept: list[Branch] = []
+    for branch in reversed(branches):
+        if kept and is_same(branch, kept[-1]) and _is_inside(branch.when, kept[-1].when):
+            continue
+        if not kept and branch.outcome is Outcome.NONE and not branch.undecided:
+            continue
+        kept.append(replace(branch, when=_shortest(branch.when)) if len(branch.when) > 1 else branch)
+    return tuple(reversed(kept))
 
 
-def _still_asked(when: tuple[SourceCondition, ...], dropped: SourceCondition) -> tuple[SourceCondition, ...]:
-    return tuple(each for each in when if each != dropped)
-
-
-def _are_halves(left: tuple[SourceCondition, ...], right: tuple[SourceCondition, ...]) -> bool:
-    return len(left) == len(right) > 0 and left[:-1] == right[:-1] and turn_over(left[-1]) == right[-1]
+def _is_inside(some: Sequence[SourceCondition], others: Sequence[SourceCondition]) -> bool:
+    """Whether every source of which some conditions hold is one of which the others hold."""
+    return all(decide(some, each) is True for each in others)
 
 
 def is_same(one: Branch, other: Branch) -> bool:
