@@ -37,6 +37,8 @@ _IPTABLES_WAYS = (
     ("OUTPUT", "KUBE-SERVICES"),
     ("POSTROUTING", "KUBE-POSTROUTING"),
 )
+_DORMANT = "dormant"
+_KNOWN_FLAGS = frozenset((_DORMANT, "owner", "persist"))
 _NFT_HOOKS = ("prerouting", "output", "postrouting")
 _ENDS = frozenset(("ACCEPT", "DROP", "RETURN", "REJECT", "QUEUE", "NFQUEUE"))
 
@@ -149,14 +151,21 @@ def _nft_traces(reading: DataplaneReading, family: int) -> Iterator[Trace]:
         dataplane=Dataplane.NFTABLES,
         place=f"nft table {table.family} {table.name}",
         services=len(parts),
-        is_reached=not {f"hook {hook}" for hook in _NFT_HOOKS[:2]} <= set(missing),
+        is_reached=None
+        if _may_sleep(table)
+        else not {f"hook {hook}" for hook in _NFT_HOOKS[:2]} <= set(missing),
         missing=missing,
         evidence=(Evidence(source="nft -j list table", text=text), *_base_chains(table)),
     )
 
 
+def _may_sleep(table: NftTable) -> bool:
+    """Whether flags are not told: nft before 1.1.0 prints any text for a single one, so it may be `dormant`."""
+    return not _KNOWN_FLAGS.issuperset(table.flags)
+
+
 def _missing_hooks(table: NftTable) -> Iterator[str]:
-    is_dormant = "dormant" in table.flags
+    is_dormant = _DORMANT in table.flags
     for hook in _NFT_HOOKS:
         bases = [
             chain
@@ -173,8 +182,12 @@ def _base_chains(table: NftTable) -> Iterator[Evidence]:
         for chain in table.chains.values()
         if chain.base is not None and chain.base.type == "nat"
     ]
-    if "dormant" in table.flags:
+    if _DORMANT in table.flags:
         shown.append("flags dormant: no packet comes to the table")
+    elif _may_sleep(table):
+        shown.append(
+            "it has a flag that this nft does not print: no packet comes to the table if that is dormant"
+        )
     if shown:
         yield Evidence(source="nft -j list table", text="; ".join(shown))
 

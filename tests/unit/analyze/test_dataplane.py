@@ -258,6 +258,19 @@ def test_a_dormant_table_is_not_in_use() -> None:
     assert "dataplane-rules-missing" in found
 
 
+def test_a_flag_that_is_not_told_may_be_dormant() -> None:
+    """nft 1.0.6 prints the name of the table in place of a single flag."""
+    reading = captured(NFTABLES)
+    assert isinstance(reading.nft, Known)
+    tables = tuple(replace(each, flags=("kube-proxy",)) for each in reading.nft.value.tables)
+    reading = replace(reading, nft=Known(NftRuleset(tables=tables)))
+    node, found = judge(reading, family=6)
+    assert (node.dataplane, node.confidence, found) == (Dataplane.NFTABLES, Confidence.LIKELY, {})
+    assert "if that is dormant" in node.evidence[-1].text
+    node, _ = judge(replace(reading, kube_proxy_mode=SILENT))
+    assert node.dataplane is Dataplane.UNKNOWN
+
+
 @pytest.mark.parametrize("hook", ["prerouting", "output", "postrouting"])
 def test_a_base_chain_that_is_missing(hook: str) -> None:
     """As with a jump of iptables."""
