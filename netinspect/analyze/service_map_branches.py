@@ -125,7 +125,7 @@ class BranchBuilder:
                 conditions=(*leaf.conditions, *still_open),
                 when=(*leaf.when, *(each for each in out.when if each in still_open)),
             )
-            is_masqueraded = _is_masqueraded(out)
+            is_masqueraded = _is_masqueraded(out) and not others
             doubts = tuple(each for each in out.doubts if not is_masqueraded or each.target not in _REWRITES)
             if others:
                 doubts = (*doubts, Doubt("not all backends are masqueraded alike", ""))

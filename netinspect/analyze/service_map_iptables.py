@@ -67,6 +67,30 @@ def read_iptables_map(
     )
 
 
+def read_one_destination(
+    rules: Ruleset,
+    local_addresses: Sequence[Address],
+    hook: Hook,
+    address: Address,
+    protocol: str,
+    port: int,
+    sets: Mapping[str, IpSet] | None = None,
+) -> tuple[Branch, ...]:
+    """Return what happens at a hook to packets for one concrete destination; empty where nothing does.
+
+    Args:
+        rules: of the address's family.
+        local_addresses: the node's own.
+        hook: where.
+        address: the destination.
+        protocol: `tcp`, `udp` or `sctp`.
+        port: its port.
+        sets: ipsets that rules may name.
+    """
+    reader = _MapReader(address.version, rules, local_addresses, sets or {})
+    return reader.read_one(hook, address, protocol, port)
+
+
 class _Port(msgspec.Struct, frozen=True):
     """What is sent to one port, wherever: entries of one port are made together."""
 
