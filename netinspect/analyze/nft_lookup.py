@@ -48,6 +48,8 @@ class Sourced(msgspec.Struct, frozen=True):
 
     def condition(self, *, negated: bool = False) -> SourceCondition | Unclear:
         """Return the condition that the source is in one of the elements."""
+        if len(self.found) > _MOST_SOURCES:
+            return Unclear(None)
         return source_condition(self.symbol, (part for part, _ in self.found), negated=negated)
 
 
@@ -55,6 +57,8 @@ Found = Element | None | Chances | Sourced | Unclear
 """What was found: an element, none, or what it depends on."""
 
 
+_MOST_SOURCES = 1000
+"""A set of more sources (a block list) is not told apart; what asks for it is named as undecided."""
 _NO_VALUES = Unclear, Numbers, Flags
 
 

@@ -14,6 +14,8 @@ from netinspect.analyze.nft_values import Unclear
 from netinspect.analyze.nft_ways import Leaf
 from netinspect.models.service_map import Outcome, RuleRef
 
+TOO_MANY = "too many sources to tell apart"
+
 
 class Notes:
     """Adds to states what is worth noting."""
@@ -42,6 +44,8 @@ class Notes:
         """Take what cannot be judged, and could do something, as not matching, and note it."""
         ref, state = self.rule(step.spot), step.state
         text = f"{statement_text(unclear.what)}: {ref.where} {ref.text}"
+        if unclear.what == TOO_MANY:  # once for all such rules of a chain
+            text = f"{TOO_MANY}: {ref.where}"
         noted = state.undecided if text in state.undecided else (*state.undecided, text)
         return Step(step.spot.after(), replace(state, undecided=noted), step.path)
 

@@ -39,7 +39,7 @@ from netinspect.analyze.nft_spot import (
     end,
     next_rule,
 )
-from netinspect.analyze.nft_trail import Notes
+from netinspect.analyze.nft_trail import TOO_MANY, Notes
 from netinspect.analyze.nft_values import Unclear
 from netinspect.analyze.nft_ways import Conditions, Way, combine, under
 from netinspect.analyze.source_conditions import decide
@@ -47,10 +47,10 @@ from netinspect.models.nft_expression import Verdict
 from netinspect.models.nft_statement import Statement
 from netinspect.models.service_map import SourceCondition
 
-_DEEPEST_SPLIT = 40
+_LONGEST_PATH = 48
+"""So many conditions on one source are told apart; what asks for more is named as undecided."""
 _MOST_SPLITS = 500
-"""More sources than that are not told apart on one packet's way."""
-
+"""So many sources are told apart for one packet."""
 
 _KEPT = bool, SourceCondition
 _HOSTS, _OTHERS = "hosts", "others"
@@ -88,7 +88,6 @@ class Walker:
         self._route = Route(bases, kit.notes)
         self._influence = Influence(packet, kit.sets)
         self._splits = 0
-        self._nested = 0
         self._reads_before = 0
         self.hosts: set[str] = set()
 
@@ -158,7 +157,7 @@ class Walker:
         if _HOSTS not in query.moves:
             query.moves[_HOSTS] = self._settled(self._apply(True, query.step))
             query.moves[_OTHERS] = self._settled(next_rule(query.step))
-        if not all(leaf.masquerades for way in self._nested_run(query.moves[_HOSTS]) for leaf in way.leaves):
+        if not all(leaf.masquerades for way in self._run(query.moves[_HOSTS]) for leaf in way.leaves):
             return False
         self.hosts.update(hosts)
         return True
@@ -166,21 +165,14 @@ class Walker:
     def _divide(self, forked: Forked, found: list[Way]) -> Move:
         """Add the ways of the sources that are told apart, and return how the rest goes on."""
         self._splits += len(forked.choices)
-        if self._splits > _MOST_SPLITS or self._nested >= _DEEPEST_SPLIT:
-            return Query(forked.step, Unclear("too many sources to tell apart"))
+        if self._splits > _MOST_SPLITS:
+            return Query(forked.step, Unclear(TOO_MANY))
         for choice in forked.choices:
             choice.move = self._settled(choice.move)
-            ways = self._nested_run(choice.move)
+            ways = self._run(choice.move)
             found += ways if choice.when is None else under(choice.when, ways)
         forked.rest = self._settled(forked.rest)
         return forked.rest
-
-    def _nested_run(self, move: Move) -> list[Way]:
-        self._nested += 1
-        try:
-            return self._run(move)
-        finally:
-            self._nested -= 1
 
     def _rule(self, step: Step) -> Move:
         spot, state = step.spot, step.state
@@ -244,14 +236,13 @@ class Walker:
         if marked is not None:  # the same for every packet, wherever it comes from
             self._packet.reads = self._reads_before
             return Step(spot.after(), self._notes.with_rule(marked, spot), step.path)
-        decided = decide(step.path, asked)
-        if decided is not None:
-            return self._apply(decided, step)
         return self._fork(Fork(((asked, True),)), step)
 
     def _fork(self, fork: Fork, step: Step) -> Move:
         choices: list[Choice] = []
         path = step.path
+        if len(path) + len(fork.choices) > _LONGEST_PATH:
+            return Query(step, Unclear(TOO_MANY))
         for asked, found in fork.choices:
             decided = decide(path, asked)
             if decided is False:
@@ -259,9 +250,10 @@ class Walker:
             move = self._apply(found, replace(step, path=path if decided else (*path, asked)))
             choices.append(Choice(None if decided else asked, move))
             if decided:
-                return Forked(step, tuple(choices), [])
+                return move if len(choices) == 1 else Forked(step, tuple(choices), [])
             path = (*path, replace(asked, negated=not asked.negated))
-        return Forked(step, tuple(choices), Step(step.spot.after(), step.state, path))
+        rest = Step(step.spot.after(), step.state, path)
+        return Forked(step, tuple(choices), rest) if choices else rest
 
     def _chance(self, chance: Chance, step: Step) -> list[Way]:
         """Follow every choice. What comes of them is kept where it is the same for all packets of a protocol."""
@@ -286,7 +278,7 @@ class Walker:
         own = self._notes.rule(step.spot)
         fresh = replace(step, state=replace(step.state, trail=(own,), undecided=(), lookups=(), service=""))
         return combine(
-            [(share, self._nested_run(self._apply(choice, fresh))) for share, choice in chance.choices], own
+            [(share, self._run(self._apply(choice, fresh))) for share, choice in chance.choices], own
         )
 
     def _by_itself(self, chance: Chance, step: Step) -> Way | None:
