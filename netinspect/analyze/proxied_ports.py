@@ -112,11 +112,11 @@ def build_proxied_ports(
 
 def _is_proxied(service: Service) -> bool:
     is_foreign = PROXY_NAME_LABEL in service.metadata.labels
-    return not is_foreign and service.spec.type != "ExternalName" and not service.is_headless
+    return not is_foreign and service.spec.type != "ExternalName"
 
 
 def _cluster_ip(service: Service, family: int) -> Address | None:
-    """Return the Service's address of a family, None where it has none: it is not served in that family then."""
+    """Return the Service's address of a family. It is not served where it has none, or `None` (headless)."""
     pairs = zip(service.spec.ip_families, service.spec.cluster_ips, strict=False)
     with suppress(ValueError):
         return next((parse_sloppy(each) for name, each in pairs if name == f"IPv{family}"), None)

@@ -145,7 +145,7 @@ def choose_endpoints(
     if uses_local:
         here = [each for each in endpoints if each.is_local]
         local = _ready_or_last([each for each in here if each.is_ready], here, None)
-    usable = uses_local and any(each.is_ready or each.is_last_resort for each in endpoints)
+    usable = any(each.is_ready or each.is_last_resort for each in endpoints)
     return EndpointChoice(cluster=cluster, local=local, has_any=bool(cluster) or usable)
 
 

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from netinspect.models.fact import Reason, Unavailable
+from netinspect.models.kubernetes import NodeAddress
 from netinspect.models.proxy_config import LocalMode, ProxyConfig
 from netinspect.models.service_map import Branch, Mode, Outcome
 from tests.unit.analyze.service_world import (
@@ -80,16 +81,21 @@ def test_hairpin_is_masqueraded_for_all_or_for_the_nodes_own(mode: Mode, count: 
     assert sum(each.is_hairpin_masqueraded for each in early.backends) == (2 if mode is Mode.IPVS else 3)
 
 
-def test_a_hairpin_set_holds_an_endpoint_that_another_service_has_here() -> None:
-    leaving = endpoint(1, ready=False, serving=True, terminating=True)
+@pytest.mark.parametrize(
+    ("conditions", "modes"),
+    [({}, {Mode.NFTABLES, Mode.IPVS}), ({"ready": False, "serving": False}, {Mode.IPVS})],
+)
+def test_a_hairpin_set_holds_what_another_service_has_here(
+    conditions: dict[str, bool], modes: set[Mode]
+) -> None:
+    """Slices made by hand need not say on which node an endpoint is."""
     other = service("other", clusterIPs=["10.96.0.11", "fd00:10:96::b"])
-    cluster = state(
-        [service(), other], slices(endpoints=(endpoint(1),)), slices("other", (leaving, endpoint(2)))
-    )
-    for mode, expected in ((Mode.NFTABLES, 1), (Mode.IPVS, 1)):
+    by_hand = slices(endpoints=(endpoint(1, nodeName=None),))
+    cluster = state([service(), other], by_hand, slices("other", (endpoint(1, **conditions),)))
+    for mode in (Mode.NFTABLES, Mode.IPVS):
         entries = [each for each in expect(mode, cluster).entries if each.service == "demo/web:http"]
-        assert len(entries[0].branches[0].backends) == expected
-        assert entries[0].branches[0].backends[0].is_hairpin_masqueraded
+        (backend,) = entries[0].branches[0].backends
+        assert backend.is_hairpin_masqueraded is (mode in modes)
 
 
 def test_ipvs_backends_have_weight_and_forwarding() -> None:
@@ -210,13 +216,32 @@ def test_node_ports_of_loopback_can_be_forbidden() -> None:
 
 def test_an_early_nftables_mode_offers_node_ports_at_all_addresses() -> None:
     map_ = told(expect(Mode.NFTABLES, service(type="NodePort", ports=NODE_PORT), version=(1, 29)))
-    assert sorted(only(map_, "output", ":30080")) == ["output any-::1/128:30080"]
+    assert only(map_, "output", ":30080") == {"output any-::1/128:30080": "masquerade 1 2 3"}
 
 
 def test_a_bind_address_is_the_primary_one() -> None:
     config = replace(CONFIG, bind_address="fd00:7::1")
     map_ = told(expect(Mode.NFTABLES, service(type="NodePort", ports=NODE_PORT), config=config))
     assert sorted(only(map_, "output", ":30080")) == ["output [fd00:7::1]:30080"]
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (("ExternalIP fd00:7::1", "InternalIP fd00:99::11"), "fd00:99::11"),
+        (("InternalIP fd00:7::1", "InternalIP fd00:99::11"), "fd00:7::1"),
+        (("InternalIP 10.99.0.11", "Hostname fd00:99::11", "ExternalIP fd00:7::1"), "fd00:7::1"),
+    ],
+)
+def test_the_primary_address_is_an_internal_one_if_there_is_one(
+    addresses: tuple[str, ...], expected: str
+) -> None:
+    pairs = (each.split() for each in addresses)
+    listed = tuple(NodeAddress(type=kind, address=text) for kind, text in pairs)
+    known = replace(node(HERE, 11), status=replace(node(HERE, 11).status, addresses=listed))
+    cluster = state([service(type="NodePort", ports=NODE_PORT)], slices(), nodes=[known])
+    map_ = told(expect(Mode.NFTABLES, cluster))
+    assert sorted(only(map_, "output", ":30080")) == [f"output [{expected}]:30080"]
 
 
 def test_a_node_without_address_has_no_primary_one() -> None:
@@ -465,8 +490,11 @@ def test_health_checks_are_let_in(mode: Mode, expected: list[str]) -> None:
     checked = balancer(ports=ports, externalTrafficPolicy="Local", healthCheckNodePort=32000)
     map_ = told(expect(mode, service(**checked)))
     assert only(map_, "input") == dict.fromkeys(expected, Outcome.ACCEPT.value)
-    open_ = balancer(externalTrafficPolicy="Cluster", healthCheckNodePort=32000)
-    assert not only(told(expect(mode, service(**open_))), "input")
+    for unchecked in (
+        balancer(externalTrafficPolicy="Cluster", healthCheckNodePort=32000),
+        {"type": "NodePort", "externalTrafficPolicy": "Local", "healthCheckNodePort": 32000},
+    ):
+        assert not only(told(expect(mode, service(**unchecked))), "input")
 
 
 def test_hints_follow_the_nodes_zone_and_the_annotation_of_old() -> None:
@@ -479,6 +507,23 @@ def test_hints_follow_the_nodes_zone_and_the_annotation_of_old() -> None:
     cluster = state([service()], zoned, nodes=[node(HERE, 11, zone="east")])
     for version, expected in (((1, 36), "1"), ((1, 30), "1 3")):
         map_ = told(expect(Mode.IPTABLES, cluster, version=version))
+        assert map_[f"output [{VIP[6]}]:80"].endswith(f"| {expected}")
+
+
+def test_hints_for_nodes_and_feature_gates_count() -> None:
+    hinted = slices(
+        endpoints=[
+            endpoint(1, hints={"forNodes": [{"name": "node-b"}]}),
+            endpoint(3, hints={"forNodes": [{"name": HERE}]}),
+        ]
+    )
+    off = replace(CONFIG, feature_gates={"PreferSameTrafficDistribution": False})
+    for version, config, expected in (
+        ((1, 36), CONFIG, "3"),
+        ((1, 33), CONFIG, "1 3"),
+        ((1, 36), off, "1 3"),
+    ):
+        map_ = told(expect(Mode.IPTABLES, state([service()], hinted), config=config, version=version))
         assert map_[f"output [{VIP[6]}]:80"].endswith(f"| {expected}")
 
 

@@ -71,6 +71,7 @@ def test_none_at_all() -> None:
 def test_what_serves_while_it_terminates_is_used_where_nothing_is_ready() -> None:
     assert choose([used(1, **LEAVING), used(2, **GONE), used(3, **DOWN)]) == ("1", "", True)
     assert choose([used(1), used(2, **LEAVING)]) == ("1", "", True)
+    assert choose([used(1, is_ready=False)]) == ("", "", False)
 
 
 def test_each_policy_falls_back_for_itself() -> None:
@@ -173,6 +174,7 @@ def test_only_the_first_address_counts_however_it_is_written() -> None:
         Endpoint(addresses=("010.244.02.9", "10.244.2.10")),
         Endpoint(addresses=()),
         Endpoint(addresses=("web.example.com",)),
+        Endpoint(addresses=("fd00::1",)),
         address_type="IPv4",
     )
     assert find(odd, family=4) == ["10.244.2.9 8080"]
@@ -225,5 +227,6 @@ def test_conditions_hints_and_node_are_read() -> None:
         zones=frozenset({"zone-a"}),
         nodes=frozenset({"node-b"}),
     )
-    (found,) = find_endpoints((slice_of(endpoint),), ("http", "TCP"), 6, "")
-    assert not found.is_local
+    unnamed = Endpoint(addresses=("fd00::2",))
+    of_nobody = find_endpoints((slice_of(endpoint, unnamed),), ("http", "TCP"), 6, "")
+    assert [each.is_local for each in of_nobody] == [False, False]
