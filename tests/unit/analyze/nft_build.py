@@ -99,15 +99,15 @@ class Table:
         self._rules: list[Object] = []
 
     def base(
-        self, name: str, hook: str, priority: int, *rules: Iterable[Object], type: str = "filter"
+        self, name: str, hook: str, priority: int, *rules: Iterable[Object], kind: str = "filter"
     ) -> Table:
-        base = {"type": type, "hook": hook, "prio": priority, "policy": "accept"}
+        base = {"type": kind, "hook": hook, "prio": priority, "policy": "accept"}
         self._objects.append({"chain": {**self._own, "name": name, "handle": 1, **base}})
         return self._fill(name, rules)
 
     def nat(self, hook: str, *rules: Iterable[Object], priority: int | None = None) -> Table:
         usual = 100 if hook == "postrouting" else -100
-        return self.base(f"nat-{hook}", hook, usual if priority is None else priority, *rules, type="nat")
+        return self.base(f"nat-{hook}", hook, usual if priority is None else priority, *rules, kind="nat")
 
     def chain(self, name: str, *rules: Iterable[Object]) -> Table:
         self._objects.append({"chain": {**self._own, "name": name, "handle": 1}})
