@@ -50,6 +50,7 @@ test-versions: setup ## the cluster door against old and new versions of the Kub
 bench: setup ## the benchmarks of the README, as ratios in one run (needs the test cluster)
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.conntrack_top
+	$(BIN)/python -m bench.iptables_save
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

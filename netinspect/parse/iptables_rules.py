@@ -26,7 +26,7 @@ from netinspect.parse.iptables_words import WordError, cut_words
 
 T = TypeVar("T")
 
-_FRONT = re.compile(r"(?:\[([0-9]{1,20}):([0-9]{1,20})\] )?-A ([^ \"][^ ]*)(?= |\Z)")
+_COUNTERS = re.compile(r"\[([0-9]{1,20}):([0-9]{1,20})\] ")
 # How many pieces of a kind are kept: bounds on memory, not on what can be read. Comments come back in other chains,
 # most addresses do not.
 _FEW, _MANY = 20_000, 200_000
@@ -38,6 +38,7 @@ class RuleReader:
     def __init__(self, chains: Mapping[str, str]) -> None:
         """Take the names of the table's chains, each mapped to itself: it is kept once, however many rules name it."""
         self._chains = chains
+        self._counters = _Pieces(_FEW, _read_counters)
         self._heads = _Pieces(_FEW, _read_head)
         self._match = _Pieces(_MANY, _read_match)
         self._matches = _Pieces(_MANY, self._read_matches)
@@ -49,23 +50,21 @@ class RuleReader:
         Raises:
             WordError: a quote that has no partner.
         """
-        front = _FRONT.match(line)
-        if front is None:
-            return None
-        packets, size, name = front.groups()
+        front, append, rest = line.partition("-A ")
+        name = rest.partition(" ")[0]
         chain = self._chains.get(name)
-        if chain is None:
+        counters = self._counters[front]
+        if chain is None or counters is None:
             return None
-        counters = (None, None) if packets is None else (int(packets), int(size))
-        raw = line if packets is None else line[front.start(3) - len("-A ") :]
-        text = line[front.end() :]
+        text = rest[len(name) :]
+        raw = append + rest
         rule = self._read_pieces(chain, text, counters, raw)
         if rule is not None:
             return rule
         try:
             return read_rule(chain, text, counters, raw)
         except WordError as error:
-            raise WordError(str(error), front.end() + error.column) from error
+            raise WordError(str(error), len(line) - len(text) + error.column) from error
 
     def _read_pieces(self, chain: str, text: str, counters: Counters, raw: str) -> Rule | None:
         before, jump, target_text = text.rpartition(" -j ")
@@ -109,6 +108,13 @@ class _Pieces(dict[str, T | None]):
             self.clear()
         found = self[text] = self._read(text)
         return found
+
+
+def _read_counters(text: str) -> Counters | None:
+    match = _COUNTERS.fullmatch(text)
+    if match is None:
+        return None if text else (None, None)
+    return int(match[1]), int(match[2])
 
 
 def _read_head(text: str) -> Head | None:

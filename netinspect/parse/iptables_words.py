@@ -44,7 +44,7 @@ def cut_words(text: str) -> list[str]:
         WordError: a quote that has no partner.
     """
     if '"' not in text:
-        words = text.split(" ")
+        words = text.lstrip(" ").split(" ")
         return [word for word in words if word] if "" in words else words
     return [Quoted(unquote(match[1])) if match[1] else match[0] for match in _find_words(text)]
 
