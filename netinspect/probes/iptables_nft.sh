@@ -19,19 +19,21 @@ need() { # MODULE SYMBOL
 # The words of nft's JSON that stand for what the tool looks up.
 words() {
   for table in filter mangle nat raw security; do
-    case "$tables
-" in *"table $family $table
-"*)
+    case "$listed" in *"table $family $table {"*)
       nft -j -s list table "$family" "$table" 2>/dev/null || echo '"key": "unreadable"'
       ;;
     esac
   done | grep -oE '"(comment|limit|log|base)":|"key": "[^"]*"|"protocol": "[^"]*", "field": "[^"]*"' | sort -u
 }
 
-tables=$(nft list tables "$family") || exit
-chains=$(nft list chains "$family" | grep -c '	chain ')
+# `nft list tables` (1.0.6) reads every rule that there is, gigabytes in a large cluster; `list chains` does not.
+listed=$({ nft list chains "$family" || echo "failed $?"; } | grep -E '^(table|failed) |^.chain ')
+case "
+$listed" in *"
+failed "*) exit "${listed##*failed }" ;; esac
+chains=$(printf '%s\n' "$listed" | grep -c '^.chain ')
 if [ "$chains" -gt 2000 ]; then
-  # To list so many takes nft minutes and gigabytes. Whoever wrote them with iptables-nft uses these.
+  # To list so many takes nft long, and gigabytes. Whoever wrote them with iptables-nft uses these.
   found='"comment":
 "key": "mark"
 "protocol": "tcp", "field": "dport"'
