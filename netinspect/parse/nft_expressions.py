@@ -100,6 +100,7 @@ def _build_all(values: Any) -> tuple[nft.Expression, ...]:
 def _builder(kind: type[nft.Node]) -> Callable[[Any], Any]:
     """Return what reads the body of a kind whose fields are the JSON's keys."""
     hints = get_type_hints(kind)
+    flags = [name for name in _FLAGS if name in hints]
     expressions = [
         name for name, hint in hints.items() if set(get_args(nft.Expression)) <= set(get_args(hint))
     ]
@@ -112,7 +113,7 @@ def _builder(kind: type[nft.Node]) -> Callable[[Any], Any]:
         for name in expressions:
             if fields.get(name) is not None:
                 fields[name] = build_expression(fields[name])
-        for name in _FLAGS:
+        for name in flags:
             if isinstance(fields.get(name), str):
                 fields[name] = (fields[name],)
         return msgspec.convert(fields, kind)

@@ -59,7 +59,11 @@ def parse_nft_json(text: bytes | str) -> NftRuleset:
     if data.rstrip().endswith(_CUT_AT_FLAGS):
         raise ParseError("the output ends at the flags of a table, as nft before 1.1.0 may", source=SOURCE)
     reading = _Reading()
-    for each in decode_output(_OUTPUT, data, SOURCE).nftables:
+    objects = decode_output(_OUTPUT, data, SOURCE).nftables
+    objects.reverse()
+    while objects:
+        # What is read is let go: there may be hundreds of thousands.
+        each = objects.pop()
         try:
             reading.add(each)
         except RecursionError as error:
@@ -75,16 +79,18 @@ class _TableReading:
     def __init__(self, family: str, name: str) -> None:
         self.table = NftTable(family=family, name=name)
         self.is_printed = False
-        self.chains: dict[str, tuple[NftChain, list[NftRule]]] = {}
+        self.chains: dict[str, NftChain] = {}
+        self.rules: dict[str, list[NftRule]] = {}
         self.sets: dict[str, NftSet] = {}
         self.objects: list[NftObject] = []
 
     def finish(self) -> NftTable:
-        chains = {
-            name: msgspec.structs.replace(chain, rules=tuple(rules)) if rules else chain
-            for name, (chain, rules) in self.chains.items()
-        }
-        return msgspec.structs.replace(self.table, chains=chains, sets=self.sets, objects=tuple(self.objects))
+        for name in tuple(self.rules):
+            rules = tuple(self.rules.pop(name))
+            self.chains[name] = msgspec.structs.replace(self.chains[name], rules=rules)
+        return msgspec.structs.replace(
+            self.table, chains=self.chains, sets=self.sets, objects=tuple(self.objects)
+        )
 
 
 class _Reading:
@@ -165,12 +171,13 @@ class _Reading:
             comment=body.comment,
             remainder=remainder,
         )
-        chains[chain.name] = chain, []
+        chains[chain.name] = chain
 
     def _add_rule(self, raw: msgspec.Raw) -> None:
         body, remainder = read_body(RuleBody, raw)
-        found = self._table(body.family, body.table).chains.get(body.chain)
-        if found is None:
+        table = self._table(body.family, body.table)
+        chain = table.chains.get(body.chain)
+        if chain is None:
             raise body_error("a rule of a chain that is not there", raw)
         rule = NftRule(
             statements=_read_statements(body.expr),
@@ -178,7 +185,7 @@ class _Reading:
             comment=body.comment,
             remainder=remainder,
         )
-        found[1].append(rule)
+        table.rules.setdefault(chain.name, []).append(rule)
 
     def _add_set(self, raw: msgspec.Raw, is_meter: bool = False) -> None:
         body, remainder = read_body(SetBody, raw)
