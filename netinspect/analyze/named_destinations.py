@@ -28,7 +28,7 @@ _FILTER_CHAINS = frozenset(
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9.-]*(?::[a-z0-9-]+)?(?= |$)")
 
 
-class NamedDestination(msgspec.Struct, frozen=True):
+class NamedDestination(msgspec.Struct, frozen=True, gc=False):
     """A destination that a rule names.
 
     Attributes:

@@ -7,7 +7,7 @@ import msgspec
 _ALL = 0xFFFFFFFF
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """What is known of a packet's mark.
 
     Attributes:
@@ -26,7 +26,7 @@ class Mark(msgspec.Struct, frozen=True):
         return True if known == mask else None
 
 
-class Marking(msgspec.Struct, frozen=True):
+class Marking(msgspec.Struct, frozen=True, gc=False):
     """What a piece of the way does to a mark: `new = (old & keep) ^ flip`.
 
     Attributes:

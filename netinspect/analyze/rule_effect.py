@@ -46,7 +46,7 @@ class Verdict(StrEnum):
     """No connection is tracked for it: nat is never asked."""
 
 
-class Effect(msgspec.Struct, frozen=True):
+class Effect(msgspec.Struct, frozen=True, gc=False):
     """What a target does.
 
     Attributes:

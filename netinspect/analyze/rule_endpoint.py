@@ -23,7 +23,7 @@ _RECORDING = frozenset(("--set", "--name", "--mask", "--rsource"))
 _FULL_MASKS = frozenset(("255.255.255.255", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"))
 
 
-class EndpointChain(msgspec.Struct, frozen=True):
+class EndpointChain(msgspec.Struct, frozen=True, gc=False):
     """A chain of that form.
 
     Attributes:

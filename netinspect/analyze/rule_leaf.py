@@ -15,7 +15,7 @@ from netinspect.models.address import Address
 from netinspect.models.service_map import RuleRef, SourceCondition
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class Doubt(msgspec.Struct, frozen=True, gc=False):
     """A rule that may or may not match, and is taken as not matching.
 
     Attributes:
@@ -27,7 +27,7 @@ class Doubt(msgspec.Struct, frozen=True):
     target: str
 
 
-class End(msgspec.Struct, frozen=True):
+class End(msgspec.Struct, frozen=True, gc=False):
     """How a part of the packets leaves a chain.
 
     Attributes:
@@ -55,7 +55,7 @@ class End(msgspec.Struct, frozen=True):
     is_chosen: bool = False
 
 
-class Leaf(msgspec.Struct, frozen=True):
+class Leaf(msgspec.Struct, frozen=True, gc=False):
     """What happens to packets of some sources. The leaves of a walk are in order and together hold every source.
 
     Attributes:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from netinspect.analyze.packet_mark import UNTOUCHED, Mark
+from netinspect.analyze.packet_mark import UNTOUCHED, Mark, Marking
 from netinspect.analyze.rule_chain import MANY, RuleIndex
 from netinspect.analyze.rule_effect import Verdict
 from netinspect.analyze.rule_endpoint import EndpointChain, read_balancing_part, read_endpoint_chain
@@ -42,7 +42,7 @@ class RuleWalker:
         self._matcher = RuleMatcher(sets)
         self._indexes: dict[_Place, RuleIndex] = {}
         self._endpoints: dict[tuple[_Place, str], tuple[Leaf, ...]] = {}
-        self._wheres: dict[_Place, str] = {}
+        self._markings: dict[_Place, Marking | None] = {}
         self._asked: dict[_Place, list[int]] = {}
         self._known: dict[tuple[object, ...], tuple[Leaf, ...]] = {}
         self._passing: dict[tuple[object, ...], tuple[Leaf, ...]] = {}
@@ -81,10 +81,7 @@ class RuleWalker:
         """Return a rule as what a statement comes from."""
         found = self._refs.get(id(rule))
         if found is None:
-            place = (table, rule.chain)
-            where = self._wheres.get(place) or f"{table} {rule.chain}"
-            found = RuleRef(where=where, text=rule.raw, packets=rule.packets, bytes=rule.bytes)
-            _keep_some(self._wheres, place, where)
+            found = _refer(f"{table} {rule.chain}", rule)
             _keep_some(self._refs, id(rule), found)
         return found
 
@@ -103,6 +100,7 @@ class RuleWalker:
         """
         ends: list[End] = []
         share = 1.0
+        where = f"{table} {rules[0].chain}"
         chains = self._tables[table]
         for rule in rules:
             part = read_balancing_part(rule)
@@ -114,8 +112,7 @@ class RuleWalker:
                 return ()
             end = leaves[0].ends[0]
             taken = share if part == 1 else share * part
-            refs = (self.ref(table, rule), *end.rules)
-            ends.append(replace(end, share=taken, rules=refs, is_chosen=True))
+            ends.append(replace(end, share=taken, rules=(_refer(where, rule), *end.rules), is_chosen=True))
             if part == 1:
                 return tuple(ends)
             share -= taken
@@ -162,24 +159,30 @@ class RuleWalker:
     def _find_endpoint(
         self, table: str, chain: EndpointChain, view: PacketView, mark: Mark
     ) -> tuple[Leaf, ...]:
-        target = chain.marking.target
-        assert target is not None  # it was read as one that marks
-        if not self.is_chain(table, target.name):
+        marking = self._fixed_marking(table, chain.marking, view, mark)
+        if marking is None:
             return ()
-        before, view.asked = view.asked, 0
-        marking = marking_of(self.walk(table, target.name, view, mark))
-        is_fixed, view.asked = not view.asked, before
-        if marking is None or not is_fixed:
-            return ()
+        where = f"{table} {chain.marking.chain}"
         end = End(
             verdict=Verdict.TRANSLATE,
             address=chain.effect.address,
             port=chain.effect.port,
             recorded=chain.recorded,
             hosts=((chain.host, marking),) if marking is not UNTOUCHED else (),
-            rules=(self.ref(table, chain.marking), self.ref(table, chain.translation)),
+            rules=(_refer(where, chain.marking), _refer(where, chain.translation)),
         )
         return (Leaf(ends=(end,)),)
+
+    def _fixed_marking(self, table: str, rule: Rule, view: PacketView, mark: Mark) -> Marking | None:
+        """Return what the chain that a rule jumps to does to the mark of any packet; None if it may do more."""
+        assert rule.target is not None  # it was read as one that marks
+        place = (table, rule.target.name)
+        if place not in self._markings:
+            before, view.asked = view.asked, 0
+            marking = marking_of(self.walk(*place, view, mark)) if self.is_chain(*place) else None
+            self._markings[place] = None if view.asked else marking
+            view.asked = before
+        return self._markings[place]
 
     def _rules_of(self, place: _Place, chain: Chain, view: PacketView) -> Sequence[Rule]:
         if len(chain.rules) < MANY:
@@ -187,6 +190,10 @@ class RuleWalker:
         if place not in self._indexes:
             self._indexes[place] = RuleIndex(chain.rules)
         return self._indexes[place].candidates(view)
+
+
+def _refer(where: str, rule: Rule) -> RuleRef:
+    return RuleRef(where=where, text=rule.raw, packets=rule.packets, bytes=rule.bytes)
 
 
 def _keep_some(into: dict[K, V], key: K, value: V) -> None:

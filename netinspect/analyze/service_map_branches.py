@@ -107,11 +107,14 @@ class BranchBuilder:
         self, leaf: Leaf, translated: Sequence[End], packet: Packet
     ) -> Iterator[tuple[Leaf, bool, tuple[Doubt, ...]]]:
         """Yield what a leaf falls into when its packets leave the node: whether they are masqueraded."""
-        first = self._leaving_of(leaf.mark.then(translated[0].mark).apply(NO_MARK), translated[0], packet)
+        mark = leaf.mark.then(translated[0].mark).apply(NO_MARK)
+        first = self._leaving_of(mark, translated[0], packet)
+        is_for_all = mark == NO_MARK or (packet.hook is Hook.OUTPUT, mark) in self._leaving
         others = [
             end
             for end in translated[1:]
-            if self._leaving_of(leaf.mark.then(end.mark).apply(NO_MARK), end, packet) != first
+            if not (is_for_all and end.mark is translated[0].mark)
+            and self._leaving_of(leaf.mark.then(end.mark).apply(NO_MARK), end, packet) != first
         ]
         if len(first) == 1 and not first[0].doubts and not others:
             yield leaf, _is_masqueraded(first[0]), ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -199,7 +200,12 @@ class _MapReader:
         yield MapEntry(hook=hook, destination=to, branches=branches, service=service)
 
     def _address(self, number: int) -> Address:
-        return ipaddress.IPv6Address(number) if self._family == 6 else ipaddress.IPv4Address(number)
+        return _to_address(number, self._family)
+
+
+@lru_cache(maxsize=1024)
+def _to_address(number: int, family: int) -> Address:
+    return ipaddress.IPv6Address(number) if family == 6 else ipaddress.IPv4Address(number)
 
 
 def _are_same(some: Sequence[Branch], others: Sequence[Branch]) -> bool:

@@ -255,7 +255,9 @@ def test_a_health_check_node_port_is_let_in() -> None:
     accept = f"KUBE-NODEPORTS -p tcp {comment} -m tcp --dport 31807 -j ACCEPT"
     assert told(read(node(filter_=[accept]))) == {"input local:31807/tcp": "accept"}
     closed = ["INPUT -p tcp -m tcp --dport 31807 -j DROP", *FILTER, accept]
-    assert told(read(ruleset(nat=[*HOOKS, "KUBE-SERVICES"], filter=closed))) == {"input local:31807/tcp": "drop"}
+    assert told(read(ruleset(nat=[*HOOKS, "KUBE-SERVICES"], filter=closed))) == {
+        "input local:31807/tcp": "drop"
+    }
 
 
 def test_session_affinity_is_a_trait_of_the_backend() -> None:
