@@ -70,6 +70,14 @@ def _present(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: _json(value) for name, value in fields.items() if value not in (None, (), "")}
 
 
+def _nat(part: statement.Nat) -> object:
+    """Write a translation; nft prints a single flag of it without a list, unlike flags elsewhere."""
+    fields = {each: getattr(part, each) for each in part.__struct_fields__}
+    if len(part.flags) == 1:
+        fields["flags"] = part.flags[0]
+    return {str(part.__struct_config__.tag): _present(fields) or None}
+
+
 def _element(part: expression.Element) -> object:
     extra = _present({"comment": part.comment, "timeout": part.timeout_s, "remainder": part.remainder})
     key = _json(part.key)
@@ -117,5 +125,6 @@ _WRITERS: dict[type, Callable[[Any], object]] = {
         "match": {"op": part.op, "left": _json(part.left), "right": _json(part.right)}
     },
     statement.SetUpdate: _update,
+    **dict.fromkeys((statement.Dnat, statement.Snat, statement.Masquerade, statement.Redirect), _nat),
     **{verdict: lambda part: {str(part.__struct_config__.tag): None} for verdict in _VERDICTS},
 }

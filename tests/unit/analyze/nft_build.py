@@ -30,10 +30,10 @@ MARK: Object = {"meta": {"key": "mark"}}
 IIFNAME: Object = {"meta": {"key": "iifname"}}
 DESTINATION: Object = {"concat": [DADDR, L4PROTO, DPORT]}
 LOCAL_DADDR: Object = {
-    "match": {"op": "==", "left": {"fib": {"result": "type", "flags": "daddr"}}, "right": "local"}
+    "match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["daddr"]}}, "right": "local"}
 }
 LOCAL_SADDR: Object = {
-    "match": {"op": "==", "left": {"fib": {"result": "type", "flags": "saddr"}}, "right": "local"}
+    "match": {"op": "==", "left": {"fib": {"result": "type", "flags": ["saddr"]}}, "right": "local"}
 }
 NEW: Object = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "new"}}
 SET_MARK: Object = {"mangle": {"key": MARK, "value": {"|": [MARK, 0x4000]}}}
