@@ -55,6 +55,7 @@ def test_reads_a_whole_table_of_both_kinds_of_chains() -> None:
     [
         ("ip6tables-save v1.8.9", "1.8.9", XtablesBackend.LEGACY),
         ("iptables-save v1.4.21", "1.4.21", XtablesBackend.LEGACY),
+        ("ip6tables-save v1.8.4 (legacy)", "1.8.4", XtablesBackend.LEGACY),
         ("ip6tables-nft-save v1.8.11 (nf_tables)", "1.8.11", XtablesBackend.NFT),
         ("iptables-save v1.8.9 (nf_tables)", "1.8.9", XtablesBackend.NFT),
         ("xtables-save v1.8.2", "1.8.2", XtablesBackend.NFT),
