@@ -1,31 +1,32 @@
 """What POSTROUTING does with packets that IPVS sends on: whose source kube-proxy's rules rewrite.
 
 Packets get there with the real server as their destination, and with the mark that KUBE-SERVICES gave them. Other
-owners' rules (a CNI's, for packets that leave the cluster) are walked, for they may stand in the way; that they
-masquerade too is no part of a service map.
+owners' rules (a CNI's, for packets that leave the cluster) are walked, for they may stand in the way; but those that
+masquerade are left out: it is no part of a service map that they do so too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
-from netinspect.analyze.ipvs_way import is_ours, mark_behind
+from netinspect.analyze.ipvs_way import mark_behind
 from netinspect.analyze.packet_mark import Mark
 from netinspect.analyze.rule_effect import Verdict
 from netinspect.analyze.rule_leaf import End, Leaf, put_behind
 from netinspect.analyze.rule_packet import Packet, PacketView
 from netinspect.analyze.rule_walk import RuleWalker
 from netinspect.models.address import Address, parse_address
+from netinspect.models.ipset import IpSet
+from netinspect.models.iptables import Chain, Ruleset, Table
 from netinspect.models.ipvs import RealServer
 from netinspect.models.service_map import SourceCondition, SourceKind
 
 _HOST_PREFIXES = ("/32", "/128")
-_OUR_CHAINS = ": nat KUBE-"
-_IN_THE_WAY = ("ACCEPT", "RETURN", "KUBE-")
-"""Targets of rules that decide whether kube-proxy's masquerade."""
+_OURS = "KUBE-"
+_REWRITES = frozenset(("MASQUERADE", "NETMAP", "SAME", "SNAT"))
 
 
 class Masqueraded(msgspec.Struct, frozen=True):
@@ -52,8 +53,8 @@ class _Choice(msgspec.Struct, frozen=True):
 class MasqueradeReader:
     """Walks POSTROUTING, once for each real server and mark."""
 
-    def __init__(self, walker: RuleWalker, local: frozenset[Address]) -> None:
-        self._walker = walker
+    def __init__(self, rules: Ruleset, sets: Mapping[str, IpSet], local: frozenset[Address]) -> None:
+        self._walker = RuleWalker(_leave_ours(rules), sets)
         self._local = local
         self._known: dict[tuple[object, ...], _Choice] = {}
 
@@ -101,7 +102,7 @@ def _split_hosts(leaves: Sequence[Leaf]) -> _Choice:
         named = _hosts_of(leaf) if _is_masqueraded(leaf) else ()
         hosts.extend(named)
         if not named:
-            rest.append(_clean(leaf))
+            rest.append(_without_rules(leaf))
     if len({_is_masqueraded(leaf) for leaf in rest}) == 1 and not any(leaf.doubts for leaf in rest):
         rest = [replace(rest[-1], conditions=(), when=())]
     else:
@@ -110,18 +111,32 @@ def _split_hosts(leaves: Sequence[Leaf]) -> _Choice:
     return _Choice(tuple(hosts), tuple(rest))
 
 
-def _clean(leaf: Leaf) -> Leaf:
-    """Leave out doubts about rules that would not change what counts."""
-    kept = (each for each in leaf.doubts if each.target.startswith(_IN_THE_WAY) or _OUR_CHAINS in each.text)
-    rules = leaf.rules if _is_masqueraded(leaf) else ()
-    return replace(
-        leaf, doubts=tuple(kept), rules=rules, ends=(End(Verdict.RETURN),) if not rules else leaf.ends
-    )
+def _without_rules(leaf: Leaf) -> Leaf:
+    """Leave out the rules that lead to nothing."""
+    return leaf if _is_masqueraded(leaf) else replace(leaf, rules=(), ends=(End(Verdict.RETURN),))
+
+
+def _leave_ours(rules: Ruleset) -> Ruleset:
+    """Return the rules of nat without those of others that rewrite sources, and without jumps to what is empty then."""
+    nat = rules.tables.get("nat", Table(name="nat"))
+    chains = {
+        name: chain if name.startswith(_OURS) else _without(chain, _REWRITES)
+        for name, chain in nat.chains.items()
+    }
+    empty: frozenset[str] = frozenset()
+    while more := frozenset(name for name, chain in chains.items() if not chain.rules) - empty:
+        empty |= more
+        chains = {name: _without(chain, empty) for name, chain in chains.items()}
+    return Ruleset(tables={"nat": replace(nat, chains=chains)})
+
+
+def _without(chain: Chain, targets: frozenset[str]) -> Chain:
+    rules = (rule for rule in chain.rules if rule.target is None or rule.target.name not in targets)
+    return replace(chain, rules=tuple(rules))
 
 
 def _is_masqueraded(leaf: Leaf) -> bool:
-    """Whether a rule of kube-proxy's rewrites the source."""
-    return leaf.end is not None and leaf.end.verdict is Verdict.MASQUERADE and is_ours(leaf)
+    return leaf.end is not None and leaf.end.verdict is Verdict.MASQUERADE
 
 
 def _hosts_of(leaf: Leaf) -> tuple[Address, ...]:

@@ -17,6 +17,7 @@ from netinspect.analyze.rule_effect import Verdict
 from netinspect.analyze.rule_leaf import Leaf
 from netinspect.analyze.rule_packet import Packet, PacketView
 from netinspect.analyze.rule_walk import RuleWalker
+from netinspect.analyze.source_conditions import decide
 from netinspect.models.address import Address, address_key
 from netinspect.models.fact import Gap, Reason
 from netinspect.models.ipset import IpSet
@@ -32,6 +33,7 @@ from netinspect.models.service_map import (
     Outcome,
     RuleRef,
     ServiceMap,
+    SourceCondition,
 )
 
 _HOOKS = tuple(Hook)
@@ -81,7 +83,7 @@ class _Reader:
         self._local = frozenset(local_addresses)
         self._way = IpvsWay(self.walker, rules, sets)
         self._own_filter = OwnFilter(rules, sets)
-        self._masquerade = MasqueradeReader(self.walker, self._local)
+        self._masquerade = MasqueradeReader(rules, sets, self._local)
 
     def read(self, server: VirtualServer) -> Iterator[MapEntry]:
         """Yield the entries of a virtual server, where its packets come to IPVS."""
@@ -131,10 +133,10 @@ def _end(leaf: Leaf) -> Branch:
     end = leaf.ends[0]
     if end.verdict is not Verdict.TRANSLATE or end.address is None:
         outcome = _OUTCOMES.get(end.verdict, Outcome.NONE)
-        return Branch(when=leaf.when, outcome=outcome, rules=leaf.rules, undecided=_texts(leaf))
+        return Branch(when=_shortest(leaf.when), outcome=outcome, rules=leaf.rules, undecided=_texts(leaf))
     backend = Backend(address=end.address, port=end.port, share=1.0, rules=end.rules)
     return Branch(
-        when=leaf.when,
+        when=_shortest(leaf.when),
         outcome=Outcome.BACKENDS,
         backends=(backend,),
         rules=leaf.rules,
@@ -169,7 +171,7 @@ def _branch(
     masquerade: bool = False,
 ) -> Branch:
     return Branch(
-        when=leaf.when,
+        when=_shortest(leaf.when),
         outcome=outcome,
         backends=backends,
         masquerade=masquerade,
@@ -193,6 +195,16 @@ def _backend(server: VirtualServer, real: RealServer, hosts: tuple[Address, ...]
 
 def _in_order(server: VirtualServer) -> list[RealServer]:
     return sorted(server.real_servers, key=lambda real: (*address_key(real.address), real.port))
+
+
+def _shortest(when: tuple[SourceCondition, ...]) -> tuple[SourceCondition, ...]:
+    """Leave out what follows from the other conditions."""
+    kept = when
+    for each in when:
+        others = tuple(other for other in kept if other is not each)
+        if others and decide(others, each) is True:
+            kept = others
+    return kept
 
 
 def _texts(leaf: Leaf) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ class VirtualServer(_IpvsStruct, frozen=True, kw_only=True):
 
 
 class Traffic(_IpvsStruct, frozen=True, kw_only=True):
-    """What went through: since the counters began (`--stats`), or in one second (`--rate`).
+    """What went through: since the counters began (`--stats`), or in one second (`--rate`); two seconds old at most.
 
     Attributes:
         connections: connections.

@@ -67,7 +67,7 @@ def texts(cluster: Cluster, namespace: str, ipvs: IpvsMachine) -> ToolTexts:
     """Give what the tools say once kube-proxy has written all Services of the namespace."""
     services = cluster.get("services", "-n", namespace)["items"]
     assert len(services) > 5
-    return ipvs.wait_until(lambda seen: serves(seen, services), 240)
+    return ipvs.wait_until(lambda seen: serves(seen, services))
 
 
 def _list(cluster: Cluster, type_: type[T], kind: str) -> Known[tuple[T, ...]]:

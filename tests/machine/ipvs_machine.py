@@ -85,7 +85,7 @@ class IpvsMachine:
         texts = {name.replace("-", "_"): self.machine.check(command) for name, command in TOOLS.items()}
         return ToolTexts(**texts)
 
-    def wait_until(self, is_there: Callable[[ToolTexts], bool], timeout_s: float = 120) -> ToolTexts:
+    def wait_until(self, is_there: Callable[[ToolTexts], bool], timeout_s: float = 300) -> ToolTexts:
         """Wait until kube-proxy has written what is expected and has nothing more to write, and return all texts.
 
         Virtual servers come first, ipsets and rules up to half a minute later, and the two families one after the
