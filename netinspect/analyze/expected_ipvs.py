@@ -43,8 +43,9 @@ def expect_ipvs(port: ProxiedPort, place: ProxyPlace, cluster_ips: Sequence[Addr
         cluster_ips: of all Services that have this port number and protocol.
     """
     external = _masqueraded(port, place, _fallback(port))
+    internal = _internal(port, place, cluster_ips)
     for hook in _HOOKS:
-        yield _entry(hook, port, port.cluster_ip, port.port, _internal(port, place, cluster_ips))
+        yield _entry(hook, port, port.cluster_ip, port.port, internal)
         for address in port.external_ips:
             yield _entry(hook, port, address, port.port, external)
         for address in port.load_balancer_ips:

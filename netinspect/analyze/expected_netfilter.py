@@ -28,8 +28,9 @@ _HOOKS = (Hook.PREROUTING, Hook.OUTPUT)
 
 def expect_netfilter(port: ProxiedPort, place: ProxyPlace) -> Iterator[MapEntry]:
     """Yield the entries of one Service port, also those that do nothing."""
+    internal = _internal(port, place)
     for hook in _HOOKS:
-        yield _entry(hook, port, port.cluster_ip, port.port, _internal(port, place))
+        yield _entry(hook, port, port.cluster_ip, port.port, internal)
         for address in port.external_ips:
             yield _entry(hook, port, address, port.port, _external(port, place, hook))
         for address in port.load_balancer_ips:

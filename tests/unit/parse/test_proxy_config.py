@@ -76,9 +76,8 @@ def test_iptables_mode_does_not_take_those_of_nftables() -> None:
 
 
 def test_what_is_not_set_has_kube_proxys_defaults() -> None:
-    assert (
-        parse_proxy_configz(configz(mode="", nodePortAddresses=None, bindAddress="0.0.0.0")) == ProxyConfig()
-    )
+    unset = configz(mode="", nodePortAddresses=None, bindAddress="0.0.0.0", clusterCIDR=None, ipvs=None)
+    assert parse_proxy_configz(unset) == ProxyConfig()
 
 
 def test_the_form_of_1_28_is_the_programs_own() -> None:
