@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from netinspect.analyze.nft_answers import Answer, Chance, Final, Fork, Picked, Translate, answer, change
 from netinspect.analyze.nft_lookup import SetReader
 from netinspect.analyze.nft_packet import Packet, SplitError, State
+from netinspect.analyze.nft_shortcut import Shortcuts
 from netinspect.analyze.nft_spot import Step
 from netinspect.analyze.nft_values import Unclear
-from netinspect.models.nft import NftRule, NftTable
+from netinspect.models.nft import NftChain, NftRule, NftTable
 from netinspect.models.nft_expression import Accept, Drop, Goto, Jump, Return
 from netinspect.models.nft_statement import Mangle, Match, Notrack, Statement, Xt
 
@@ -19,33 +20,51 @@ _DEEPEST = 16
 class Influence:
     """Looks ahead: takes what cannot be judged for both, and asks whether anything can happen at all."""
 
-    def __init__(self, packet: Packet, sets: SetReader) -> None:
+    def __init__(self, packet: Packet, sets: SetReader, shortcuts: Shortcuts) -> None:
         self._packet = packet
         self._sets = sets
+        self._shortcuts = shortcuts
 
     def of_rule(self, step: Step) -> bool:
         """Whether a rule, from a statement on that may hold, could do something, now or by what it skips."""
-        table, state, rules = step.spot.table, step.state, step.spot.chain.rules
-        verdicts = list(self._effects(table, step.spot.rule, step.at, state, 0))
+        table, state = step.spot.table, step.state
+        verdicts = self._effects(table, step.spot.rule, step.at, state, 0)
         if any(each is True for each in verdicts):
             return True
         skips = any(isinstance(each, Accept | Return | Goto) for each in verdicts)
-        return skips and any(self._acts(table, rule, state, 0) for rule in rules[step.spot.index + 1 :])
+        return skips and self._any_acts(table, step.spot.chain, step.spot.index + 1, state, 0)
 
-    def _acts(self, table: NftTable, rule: NftRule, state: State, depth: int) -> bool:
-        return any(each is True for each in self._effects(table, rule, 0, state, depth))
+    def _any_acts(self, table: NftTable, chain: NftChain, start: int, state: State, depth: int) -> bool:
+        return any(
+            each is True
+            for index in self._rules(chain, start)
+            for each in self._effects(table, chain.rules[index], 0, state, depth)
+        )
 
-    def _effects(self, table: NftTable, rule: NftRule, at: int, state: State, depth: int) -> Iterator[object]:
-        """Yield True for what acts, and verdicts that only skip; nothing where the rule cannot match."""
+    def _rules(self, chain: NftChain, start: int) -> Iterator[int]:
+        """Return the numbers of a chain's rules that may match."""
+        shortcut = None if self._packet.is_any else self._shortcuts.of(chain)
+        index = start
+        while index < len(chain.rules):
+            index = index if shortcut is None else shortcut.next(index, self._packet.addresses[0])
+            if index < len(chain.rules):
+                yield index
+            index += 1
+
+    def _effects(self, table: NftTable, rule: NftRule, at: int, state: State, depth: int) -> list[object]:
+        """Return True for what acts, and verdicts that only skip; of a rule that cannot match what it sets."""
+        found: list[object] = []
+        sets: list[object] = []
         for statement in rule.statements[at:]:
             if isinstance(statement, Mangle | Notrack):
-                yield True
+                sets.append(True)
             if change(statement, "", table, self._packet, state) is not None:
                 continue
-            found = self._ask(statement, table, state)
-            if found is False:
-                return
-            yield from self._of(found, statement, table, state, depth)
+            answered = self._ask(statement, table, state)
+            if answered is False:
+                return sets
+            found += self._of(answered, statement, table, state, depth)
+        return found + sets
 
     def _ask(self, statement: Statement, table: NftTable, state: State) -> Answer:
         try:
@@ -75,7 +94,7 @@ class Influence:
         chain = table.chains.get(name)
         if chain is None or depth > _DEEPEST:
             return True
-        return any(self._acts(table, rule, state, depth) for rule in chain.rules)
+        return self._any_acts(table, chain, 0, state, depth)
 
 
 def _only_asks(statement: Statement) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from netinspect.analyze.nft_hooks import POSTROUTING, asks_origin, base_chains
+from netinspect.analyze.nft_kit import WalkKit
 from netinspect.analyze.nft_packet import Packet, State
-from netinspect.analyze.nft_walk import Walker, WalkKit
+from netinspect.analyze.nft_walk import Walker
 from netinspect.analyze.nft_ways import Conditions, Leaf, Way
 from netinspect.models.address import Address, address_key, parse_address
 from netinspect.models.nft import NftTable

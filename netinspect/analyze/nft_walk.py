@@ -24,8 +24,8 @@ from netinspect.analyze.nft_answers import (
 )
 from netinspect.analyze.nft_hooks import BaseChain
 from netinspect.analyze.nft_influence import Influence
-from netinspect.analyze.nft_lookup import SetReader
-from netinspect.analyze.nft_marking import Marking, hosts_of
+from netinspect.analyze.nft_kit import WalkKit
+from netinspect.analyze.nft_marking import hosts_of
 from netinspect.analyze.nft_match import Odds
 from netinspect.analyze.nft_packet import Packet, State
 from netinspect.analyze.nft_route import FellOutError, Route
@@ -39,7 +39,7 @@ from netinspect.analyze.nft_spot import (
     end,
     next_rule,
 )
-from netinspect.analyze.nft_trail import TOO_MANY, Notes
+from netinspect.analyze.nft_trail import TOO_MANY
 from netinspect.analyze.nft_values import Unclear
 from netinspect.analyze.nft_ways import Conditions, Way, combine, under
 from netinspect.analyze.source_conditions import decide
@@ -52,20 +52,9 @@ _LONGEST_PATH = 48
 _MOST_SPLITS = 500
 """So many sources are told apart for one packet."""
 
+_PASS_BY = Unclear("the next rule that may match")
 _KEPT = bool, SourceCondition
 _HOSTS, _OTHERS = "hosts", "others"
-
-
-class WalkKit:
-    """What all walks through one ruleset share: sets made ready, evidence, and what chance comes to."""
-
-    def __init__(self) -> None:
-        self.sets = SetReader()
-        self.notes = Notes()
-        self.by_chance: dict[int, tuple[object, Chance]] = {}
-        self.marking = Marking()
-        self.chances: dict[tuple[object, ...], tuple[object, Way | None]] = {}
-        self.roots: dict[tuple[object, ...], tuple[object, Move]] = {}
 
 
 class Walker:
@@ -86,7 +75,7 @@ class Walker:
         self._kit = kit
         self._notes = kit.notes
         self._route = Route(bases, kit.notes)
-        self._influence = Influence(packet, kit.sets)
+        self._influence = Influence(packet, kit.sets, kit.shortcuts)
         self._splits = 0
         self._reads_before = 0
         self.hosts: set[str] = set()
@@ -117,12 +106,32 @@ class Walker:
     def _settled(self, move: Move) -> Move:
         """Go on to where it depends on the packet what comes next."""
         while isinstance(move, Step):
-            at_end = move.spot.index >= len(move.spot.chain.rules)
-            move = self._route.leave(move) if at_end else self._rule(move)
+            if move.spot.index >= len(move.spot.chain.rules):
+                move = self._route.leave(move)
+            elif move.at == 0 and self._kit.shortcuts.of(move.spot.chain) is not None:
+                move = Query(move, _PASS_BY)
+            else:
+                move = self._rule(move)
         return move
+
+    def _passed_by(self, query: Query) -> Move:
+        """Go on with the next rule that may match, past those for other destinations."""
+        spot, packet = query.step.spot, self._packet
+        shortcut = self._kit.shortcuts.of(spot.chain)
+        packet.reads += 1
+        index = spot.index
+        if shortcut is not None and not packet.is_any:
+            index = shortcut.next(index, packet.addresses[0])
+        if index not in query.moves:
+            step = replace(query.step, spot=replace(spot, index=index))
+            is_last = index >= len(spot.chain.rules)
+            query.moves[index] = self._settled(self._route.leave(step) if is_last else self._rule(step))
+        return query.moves[index]
 
     def _follow(self, query: Query) -> Move:
         step = query.step
+        if query.found is _PASS_BY:
+            return self._passed_by(query)
         self._reads_before = self._packet.reads
         found = query.found
         if found is None:

@@ -21,10 +21,11 @@ from netinspect.analyze.nft_hooks import (
     hook_gaps,
     tables_of,
 )
+from netinspect.analyze.nft_kit import WalkKit
 from netinspect.analyze.nft_layout import TABLE, name_layout
 from netinspect.analyze.nft_masquerade import Masquerading
 from netinspect.analyze.nft_packet import Packet, SplitError, State
-from netinspect.analyze.nft_walk import Walker, WalkKit
+from netinspect.analyze.nft_walk import Walker
 from netinspect.analyze.nft_where import Outcomes, entries_for_any
 from netinspect.models.address import Address, address_key, parse_address
 from netinspect.models.nft import NftRuleset, NftTable

@@ -349,6 +349,7 @@ def test_what_cannot_be_judged_counts_as_no_match_and_is_named(unclear: Object) 
         (match(DADDR, "fd00:10:96::2"), XT, DROP),
         (XT, match(DADDR, "fd00:10:96::2"), DROP),
         (XT, match(L4PROTO, "udp"), DROP),
+        ({"xt": None}, match(L4PROTO, "udp"), DROP),
         (XT, {"counter": {"packets": 0, "bytes": 0}}),
         (XT, jump("empty")),
         (XT, jump("of-others")),
@@ -397,3 +398,20 @@ def test_a_block_list_of_thousands_is_named_and_not_told_apart() -> None:
     few, many = ([f"2001:db8::{number:x}" for number in range(count)] for count in (1000, 1001))
     assert branches(services(*rules).set("bad", *few))[0].endswith(": drop")
     assert branches(services(*rules).set("bad", *many)) == [f"any: backends, {ONE}, undecided"]
+
+
+def test_a_long_chain_with_a_rule_for_each_destination_is_read_in_order() -> None:
+    others = [(match(DADDR, f"fd00:10:96::{number:x}"), jump("odd")) for number in range(100, 140)]
+    own = (match(DADDR, VIP), match(payload("tcp", "dport"), 80))
+    table = Table().nat(
+        "prerouting", *others, (*own, SET_MARK), *others, (match(IIFNAME, "lo"), DROP), (*own, *TO_ONE)
+    )
+    table.chain("odd", (DROP,)).nat("postrouting", (match(MARK, 0x4000), MASQUERADE))
+    map_ = read(table)
+    assert told(map_) == {WEB: ["lo: drop", f"any: backends, {ONE}, masquerade"]}
+    first = read(
+        Table().nat("prerouting", *others[:3], (*own, DROP), *others, (*own, *TO_ONE)).chain("odd", (DROP,))
+    )
+    assert told(first) == {WEB: ["any: drop"]}
+    end = Table().nat("prerouting", (jump("long"),), (*own, *TO_ONE)).chain("long", *others, (XT, *own, DROP))
+    assert branches(end.chain("odd", (DROP,))) == [f"any: backends, {ONE}, undecided"]
