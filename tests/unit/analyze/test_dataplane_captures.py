@@ -15,6 +15,10 @@ from netinspect.analyze.service_map_iptables import read_iptables_map
 from netinspect.models.fact import Known
 from netinspect.models.service_map import Hook, Mode, Outcome, ServiceMap
 from netinspect.parse.iptables_save import parse_iptables_save
+from tests.captures.capture_dataplanes import Case, cases
+from tests.captures.kube_proxy_lab import NAMESPACE
+from tests.cluster.bench import golang, old_kube_proxy, paths
+from tests.cluster.service_shapes import Builder
 from tests.unit.analyze.captured_nodes import NODE, CapturedNode, captured_nodes
 
 CAPTURES = {each.folder.name: each for each in captured_nodes() if each.mode is not Mode.IPVS}
@@ -33,6 +37,19 @@ def test_no_rule_and_no_service_is_left_out(name: str, family: int) -> None:
     assert seen.gaps == ()
     assert [text for entry in seen.entries for branch in entry.branches for text in branch.undecided] == []
     assert _services(seen) == _services_of_api(CAPTURES[name], family)
+
+
+def test_every_case_is_captured_and_nothing_else() -> None:
+    assert {case.folder for case in cases()} == set(CAPTURES)
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.folder)
+def test_a_capture_has_every_shape_of_today(case: Case) -> None:
+    """A shape that is added or taken away means that captures are made anew."""
+    services = CAPTURES[case.folder].state.services
+    assert isinstance(services, Known)
+    captured = {each.metadata.name for each in services.value if each.metadata.namespace == NAMESPACE}
+    assert captured == {shape.name for shape in case.shapes(Builder(NAMESPACE))}
 
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
@@ -60,6 +77,7 @@ def test_settings_are_told_apart(mode: str, one: str, other: str, family: int) -
     [
         ("1.28.15-iptables", "iptables, kube-proxy 1.26 or newer"),
         ("1.29.0-nftables", "nftables, kube-proxy 1.29"),
+        ("1.33.5-nftables", "nftables, kube-proxy 1.30 to 1.33"),
         ("1.34.3-nftables", "nftables, kube-proxy 1.34 to 1.35"),
         ("1.36.2-nftables", "nftables, kube-proxy 1.36"),
     ],
@@ -103,6 +121,15 @@ def test_a_backend_that_the_api_does_not_have_is_a_difference() -> None:
     differences = compare_maps(_expected(capture.folder.name, 6), changed, capture.addresses)
     assert {each.differs for each in differences} == {("backends",)}
     assert len({each.service for each in differences}) == 1
+
+
+def test_every_captured_version_can_be_built_again() -> None:
+    captured = {capture.meta["kubeProxy"] for capture in captured_nodes()}
+    own = golang.kubernetes_bin().name.removeprefix("kubernetes-v")
+    assert captured - {own} == set(old_kube_proxy.versions())
+    for version in old_kube_proxy.versions():
+        required = (paths.GO_MODULES / f"kube-proxy-{version}" / "go.mod").read_text()
+        assert f"require k8s.io/kubernetes v{version}\n" in required
 
 
 @cache
