@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from netinspect.models.service_map import Mode
 
-Version = tuple[int, int]
-"""Major and minor version of kube-proxy."""
+Version = tuple[int, ...]
+"""kube-proxy's version: major, minor and, where it is known, patch."""
 
 NEWEST: Version = (1, 36)
 """The newest version whose sources were read; later ones are taken to be like it."""
 
-_VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)\b")
+_VERSION = re.compile(r"v?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?\b")
 
 
 class ModeTraits(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,14 +135,14 @@ def traits_of(mode: Mode, version: Version = NEWEST, gates: Mapping[str, bool] |
 def read_version(text: str) -> Version:
     """Return the version that a node or a program tells: `v1.36.2`, `v1.31.0-eks-a1b2c3`. NEWEST where it is none."""
     found = _VERSION.match(text)
-    return (int(found[1]), int(found[2])) if found else NEWEST
+    return tuple(int(each) for each in found.groups() if each) if found else NEWEST
 
 
 def _early_nftables(traits: ModeTraits, version: Version) -> ModeTraits:
     if version < (1, 36):
         traits = replace(traits, hairpin_of_all=True)
-    if version < (1, 34):
-        # filter-output stood at priority -110, before nat-output.
+    if version < (1, 33, 6):
+        # filter-output stood at priority -110, before nat-output: PR 132456, in 1.33 with PR 133969.
         traits = replace(traits, refuses_own_before_dnat=True)
     if version < (1, 31):
         traits = replace(traits, node_ports_at_primary=False)

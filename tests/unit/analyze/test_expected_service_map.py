@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from netinspect.analyze.mode_traits import Version
 from netinspect.models.fact import Reason, Unavailable
 from netinspect.models.kubernetes import NodeAddress
 from netinspect.models.proxy_config import LocalMode, ProxyConfig
@@ -291,9 +292,7 @@ def test_the_internal_local_policy_keeps_packets_here(mode: Mode) -> None:
         (Mode.NFTABLES, (1, 33), "drop"),
     ],
 )
-def test_without_local_endpoints_outsiders_are_dropped(
-    mode: Mode, version: tuple[int, int], output: str
-) -> None:
+def test_without_local_endpoints_outsiders_are_dropped(mode: Mode, version: Version, output: str) -> None:
     ports = external(externalTrafficPolicy="Local", type="NodePort", ports=NODE_PORT)
     map_ = told(expect(mode, state([service(**ports)], ONLY_ELSEWHERE), version=version))
     assert map_[f"prerouting [{EXTERNAL[6]}]:80"] == f"{PODS}: 3 4 | drop"
@@ -365,7 +364,7 @@ def test_ipvs_uses_all_endpoints_where_there_are_no_local_ones() -> None:
         ),
     ],
 )
-def test_without_any_endpoint(mode: Mode, version: tuple[int, int], expected: dict[str, str]) -> None:
+def test_without_any_endpoint(mode: Mode, version: Version, expected: dict[str, str]) -> None:
     ports = external(type="NodePort", ports=NODE_PORT)
     assert told(expect(mode, state([service(**ports)], NONE), version=version)) == expected
 
@@ -443,7 +442,7 @@ def test_a_range_of_everything_is_none(mode: Mode) -> None:
     ],
 )
 def test_source_ranges_without_endpoints(
-    mode: Mode, version: tuple[int, int], prerouting: str, output: str | None
+    mode: Mode, version: Version, prerouting: str, output: str | None
 ) -> None:
     cluster = state([service(**balancer(loadBalancerSourceRanges=RANGES[:1]))], NONE)
     map_ = told(expect(mode, cluster, version=version))
@@ -470,7 +469,7 @@ def test_the_first_nftables_mode_checked_ranges_too_late_for_packets_that_come_i
     ],
 )
 def test_which_addresses_of_load_balancers_are_served(
-    ingress: dict[str, str], version: tuple[int, int], is_served: bool
+    ingress: dict[str, str], version: Version, is_served: bool
 ) -> None:
     map_ = told(expect(Mode.NFTABLES, service(**balancer(ingress=[ingress])), version=version))
     assert bool(only(map_, BALANCER[6])) is is_served

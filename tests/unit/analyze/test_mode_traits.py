@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from netinspect.analyze.mode_traits import MODE_TRAITS, NEWEST, ModeTraits, read_version, traits_of
+from netinspect.analyze.mode_traits import MODE_TRAITS, NEWEST, ModeTraits, Version, read_version, traits_of
 from netinspect.models.service_map import Mode
 
 NAMES = [field.name for field in msgspec.structs.fields(ModeTraits)]
@@ -86,7 +86,7 @@ def test_the_newest_version_and_later_ones_are_the_table(mode: Mode) -> None:
         ),
     ],
 )
-def test_earlier_versions_read_less_of_the_api(version: tuple[int, int], expected: set[str]) -> None:
+def test_earlier_versions_read_less_of_the_api(version: Version, expected: set[str]) -> None:
     for mode in (Mode.IPTABLES, Mode.IPVS):
         assert differences(traits_of(mode, version), MODE_TRAITS[mode]) == dict.fromkeys(expected, False)
 
@@ -95,7 +95,9 @@ def test_earlier_versions_read_less_of_the_api(version: tuple[int, int], expecte
     ("version", "expected"),
     [
         ((1, 35), {"hairpin_of_all": True}),
-        ((1, 33), {"hairpin_of_all": True, "refuses_own_before_dnat": True}),
+        ((1, 34, 0), {"hairpin_of_all": True}),
+        ((1, 33, 6), {"hairpin_of_all": True}),
+        ((1, 33, 5), {"hairpin_of_all": True, "refuses_own_before_dnat": True}),
         (
             (1, 30),
             {"hairpin_of_all": True, "refuses_own_before_dnat": True, "node_ports_at_primary": False},
@@ -114,7 +116,7 @@ def test_earlier_versions_read_less_of_the_api(version: tuple[int, int], expecte
     ],
 )
 def test_earlier_versions_of_nftables_mode_differ_further(
-    version: tuple[int, int], expected: dict[str, object]
+    version: Version, expected: dict[str, object]
 ) -> None:
     shared = differences(traits_of(Mode.IPTABLES, version), MODE_TRAITS[Mode.IPTABLES])
     assert differences(traits_of(Mode.NFTABLES, version), MODE_TRAITS[Mode.NFTABLES]) == expected | shared
@@ -136,12 +138,12 @@ def test_a_feature_gate_that_is_set_counts_more_than_the_version(gate: str, name
 @pytest.mark.parametrize(
     ("text", "version"),
     [
-        ("v1.36.2", (1, 36)),
-        ("v1.31.0-eks-a1b2c3", (1, 31)),
+        ("v1.36.2", (1, 36, 2)),
+        ("v1.31.0-eks-a1b2c3", (1, 31, 0)),
         ("1.28+k3s1", (1, 28)),
         ("", NEWEST),
         ("unknown", NEWEST),
     ],
 )
-def test_a_version_is_read_from_what_a_node_tells(text: str, version: tuple[int, int]) -> None:
+def test_a_version_is_read_from_what_a_node_tells(text: str, version: Version) -> None:
     assert read_version(text) == version

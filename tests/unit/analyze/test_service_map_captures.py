@@ -14,7 +14,7 @@ NODES = captured_nodes()
 
 def test_there_are_captures_of_all_modes_and_of_several_versions() -> None:
     assert {each.mode for each in NODES} == set(Mode)
-    assert {each.version for each in NODES} >= {(1, 28), (1, 29), (1, 34), (1, 36)}
+    assert {each.version[:2] for each in NODES} >= {(1, 28), (1, 29), (1, 34), (1, 36)}
 
 
 @pytest.mark.parametrize("family", [6, 4])
@@ -33,7 +33,7 @@ def test_a_captured_node_does_what_is_expected(node: CapturedNode, family: int) 
 @pytest.mark.parametrize("family", [6, 4])
 @pytest.mark.parametrize("mode", list(Mode))
 def test_what_another_node_or_other_settings_would_do_is_something_else(mode: Mode, family: int) -> None:
-    node = next(each for each in NODES if each.mode is mode and each.version == (1, 36))
+    node = next(each for each in NODES if each.mode is mode and each.version[:2] == (1, 36))
     seen = node.seen(family)
     networks = ("192.168.77.0/24", "fd00:77::/64")
     for expected in (
