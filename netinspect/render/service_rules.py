@@ -124,7 +124,7 @@ def _backend(backend: NamedBackend) -> str:
         *([f"weight {backend.weight}"] if backend.weight is not None else []),
         *([backend.forwarding] if backend.forwarding else []),
         *([f"affinity {backend.affinity_s} s"] if backend.affinity_s is not None else []),
-        *(["masqueraded to itself"] if backend.is_hairpin_masqueraded else []),
+        *(["hairpin masqueraded"] if backend.is_hairpin_masqueraded else []),
     ]
     owner = f" {show_owner(backend.owner)}" if backend.owner is not None else ""
     node = f" on {backend.owner.node}" if backend.owner is not None and backend.owner.node else ""
@@ -141,7 +141,9 @@ def _rules(rules: Sequence[RuleRef], *, is_wide: bool) -> Iterator[str]:
 
 
 def _place(rule: RuleRef) -> str:
-    return rule.where if rule.packets is None else f"{rule.where} ({rule.packets} packets)"
+    if rule.packets is None:
+        return rule.where
+    return f"{rule.where} ({rule.packets} packet{'' if rule.packets == 1 else 's'})"
 
 
 def _condition(condition: SourceCondition) -> str:

@@ -64,9 +64,9 @@ def test_a_tree_has_branches_backends_and_rules_with_their_counters() -> None:
         "demo/web:http ClusterIP [fd00:96::20]:80/tcp at prerouting and output\n"
         "├─ from fd00:244::/48: 2 backends\n"
         "│  by nat KUBE-SERVICES (12 packets)\n"
-        "│  ├─ 50% [fd00:244:1::1]:8080 pod demo/web-1 on node-a (masqueraded to itself)\n"
+        "│  ├─ 50% [fd00:244:1::1]:8080 pod demo/web-1 on node-a (hairpin masqueraded)\n"
         "│  │  by nat KUBE-SEP-A\n"
-        "│  └─ 50% [fd00:244:1::2]:8080 pod demo/web-2 on node-a (masqueraded to itself)\n"
+        "│  └─ 50% [fd00:244:1::2]:8080 pod demo/web-2 on node-a (hairpin masqueraded)\n"
         "│     by nat KUBE-SEP-A\n"
         "└─ from any other source: 2 backends, masqueraded\n"
         "   by nat KUBE-SERVICES (12 packets)\n"
@@ -75,11 +75,10 @@ def test_a_tree_has_branches_backends_and_rules_with_their_counters() -> None:
 
 
 def test_a_way_through_rules_is_one_line() -> None:
-    both = replace(FROM_PODS, rules=(OWN, LEAF), backends=())
-    assert (
-        "└─ from fd00:244::/48: 0 backends\n   by nat KUBE-SERVICES (12 packets) > nat KUBE-SEP-A\n"
-        in render_tree([web(both)])
-    )
+    once = replace(LEAF, packets=1)
+    both = replace(FROM_PODS, rules=(OWN, once, LEAF), backends=())
+    way = "by nat KUBE-SERVICES (12 packets) > nat KUBE-SEP-A (1 packet) > nat KUBE-SEP-A\n"
+    assert f"└─ from fd00:244::/48: 0 backends\n   {way}" in render_tree([web(both)])
 
 
 def test_wide_shows_the_rules_themselves() -> None:
