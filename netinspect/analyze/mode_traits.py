@@ -2,7 +2,7 @@
 
 Two nodes of different modes answer some packets differently without anything being wrong. What is not in this table,
 all modes do alike. Read of pkg/proxy/{iptables,nftables,ipvs}/proxier.go, pkg/proxy/{topology,serviceport}.go and
-cmd/kube-proxy/app of 1.28.15, 1.29.0, 1.30.0, 1.31.0, 1.32.0, 1.33.0, 1.34.3, 1.35.0 and 1.36.2.
+cmd/kube-proxy/app of 1.28.15, 1.29.0, 1.30.0, 1.31.0, 1.32.0, 1.33.5, 1.34.3, 1.35.0 and 1.36.2.
 """
 
 from __future__ import annotations
