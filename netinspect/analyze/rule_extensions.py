@@ -29,7 +29,6 @@ def _ask_ports(match: Match, view: PacketView, residue: Residue) -> bool:
     """`tcp`, `udp`, `sctp`, `dccp`, `udplite`; they match their own protocol only, which `-p` before them says."""
     for option in match.options:
         if option.name == "--dport":
-            residue.names_port = True
             if _is_port(option.values[0], view.port) == option.negated:
                 return False
         elif option.name == "--tcp-flags":
@@ -48,7 +47,6 @@ def _ask_multiport(match: Match, view: PacketView, residue: Residue) -> bool:
         is_inside = option.name != "--sports" and any(
             _is_port(each, view.port) for each in option.values[0].split(",")
         )
-        residue.names_port = residue.names_port or option.name != "--sports"
         if option.name == "--dports":
             if is_inside == option.negated:
                 return False
@@ -93,7 +91,6 @@ def _ask_state(match: Match, option: Option, view: PacketView, residue: Residue)
     elif name == "--ctstatus":
         is_so = value == "NONE"  # no reply, no confirmation and no assurance yet
     elif name == "--ctorigdstport" and not view.is_translated:
-        residue.names_port = True
         is_so = _is_port(value, view.port)
     elif name == "--ctorigdst" and not view.is_translated:
         is_so = view.address is not None and view.address in ipaddress.ip_network(value, strict=False)

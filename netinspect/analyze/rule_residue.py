@@ -43,10 +43,9 @@ class Residue:
         check: whether the source is on a list: it matches only what comes again.
         recorded: the lists that a source is put on when it gets that far.
         undecided: what cannot be judged, in the rule's own words; empty where nothing is.
-        names_port: whether the rule names the packet's destination port.
     """
 
-    __slots__ = ("check", "conditions", "marks", "names_port", "probability", "recorded", "undecided")
+    __slots__ = ("check", "conditions", "marks", "probability", "recorded", "undecided")
 
     def __init__(self) -> None:
         self.conditions: list[SourceCondition] = []
@@ -55,7 +54,6 @@ class Residue:
         self.check: RecentCheck | None = None
         self.recorded: list[str] = []
         self.undecided: list[str] = []
-        self.names_port = False
 
     @property
     def is_plain(self) -> bool:

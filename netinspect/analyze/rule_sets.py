@@ -36,7 +36,7 @@ class _Part(msgspec.Struct, frozen=True):
 class _Entry(msgspec.Struct, frozen=True):
     """A member in the light of a rule: what it says of the destination, and of the source."""
 
-    destination: tuple[_Part | None, ...]
+    destination: tuple[_Part, ...]
     sources: tuple[str, ...]
 
 
@@ -79,7 +79,6 @@ class SetLookup:
             return residue.doubt(f"set match {sign}{name} {flags}")
         sources: list[str] = []
         for table in tables:
-            residue.names_port = residue.names_port or "port" in table.asks
             found = list(_members(table, view))
             if found and not table.has_source:
                 return not option.negated
@@ -153,9 +152,9 @@ def _read(member: SetMember, pairs: Iterable[tuple[str, str]]) -> _Entry | None:
 
 def _exact_key(entry: _Entry) -> tuple[object, ...] | None:
     parts = entry.destination
-    if any(part is None or part.low != part.high for part in parts):
+    if any(part.low != part.high for part in parts):
         return None
-    return tuple((part.low, part.protocol) for part in parts if part is not None)
+    return tuple((part.low, part.protocol) for part in parts)
 
 
 def _members(table: _Table, view: PacketView) -> Iterable[_Entry]:
@@ -167,9 +166,7 @@ def _members(table: _Table, view: PacketView) -> Iterable[_Entry]:
         )
         yield from table.exact.get(key, ())
     for entry in table.wide:
-        if all(
-            part is None or part.holds(at, protocol) for part, at in zip(entry.destination, seen, strict=True)
-        ):
+        if all(part.holds(at, protocol) for part, at in zip(entry.destination, seen, strict=True)):
             yield entry
 
 

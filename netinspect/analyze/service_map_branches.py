@@ -150,6 +150,8 @@ class BranchBuilder:
         is_local = packet.is_local if address is None else int(address) in self._local
         view = PacketView(replace(packet, address=address, port=port, is_local=is_local, is_translated=True))
         leaves = self._hooks.leave(view, mark)
+        if not any(map(_is_masqueraded, leaves)) and leaves == self._hooks.leave(view, NO_MARK):
+            leaves = _NOT_MASQUERADED  # it is not this mark that POSTROUTING asks for
         if not view.asked & _ON_DESTINATION:
             self._leaving[key] = leaves
         return leaves
@@ -208,13 +210,28 @@ def _texts(doubts: Iterable[Doubt]) -> tuple[str, ...]:
 def _tidy(branches: Sequence[Branch]) -> tuple[Branch, ...]:
     """Return branches without those that a later one repeats, and without what means nothing at the end."""
     kept: list[Branch] = []
-    for branch in reversed(branches):
+    for branch in reversed(_without_idle_halves(branches)):
         if kept and is_same(branch, kept[-1]) and _is_inside(branch.when, kept[-1].when):
             continue
         if not kept and branch.outcome is Outcome.NONE and not branch.undecided:
             continue
         kept.append(replace(branch, when=_shortest(branch.when)) if len(branch.when) > 1 else branch)
     return tuple(reversed(kept))
+
+
+def _without_idle_halves(branches: Sequence[Branch]) -> Sequence[Branch]:
+    """Leave out the branches under a first condition, if all the rest does the same without it."""
+    while branches and branches[0].when:
+        first = branches[0].when[0]
+        half = [each for each in branches if each.when[:1] == (first,)]
+        rest = branches[len(half) :]
+        pairs = zip(half, rest, strict=False)
+        if len(half) != len(rest) or not all(
+            one.when[1:] == other.when and is_same(one, other) for one, other in pairs
+        ):
+            break
+        branches = rest
+    return branches
 
 
 def _is_inside(some: Sequence[SourceCondition], others: Sequence[SourceCondition]) -> bool:

@@ -276,6 +276,8 @@ def test_a_condition_on_many_is_a_branch_in_an_endpoints_chain_too() -> None:
         ("M -j MARK --set-xmark 0x4000/0x4000", "M -p udp -j MARK --set-xmark 0x4000/0x4000"),
         ("-p tcp -m recent", "! -p tcp -m recent"),
         ("-p tcp -m recent", "-p udp -m recent"),
+        ("-p tcp -m recent", "-o eth0 -p tcp -m recent"),
+        ("-p tcp -m recent", "-i cni0 -p tcp -m recent"),
         ("-p tcp -m recent", f"-s {PODS} -p tcp -m recent"),
         ("-p tcp -m recent", "-d fd00::/128 -p tcp -m recent"),
         ("-m tcp -j DNAT", "-m tcp --dport 81 -j DNAT"),

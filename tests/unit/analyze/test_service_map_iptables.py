@@ -421,6 +421,32 @@ def test_masquerade_of_others_is_none_of_services(others: list[str]) -> None:
         assert found == at_both(f"[{VIP}]:80/tcp", PLAIN)
 
 
+def test_a_mark_of_others_leaves_masquerading_as_it_is() -> None:
+    """What POSTROUTING does to every packet is none of Services' business, whatever else is marked."""
+    raw = ["PREROUTING -i cali+ -j MARK --set-xmark 0x40000/0x40000"]
+    theirs = "POSTROUTING -m set --match-set cali60masq-ipam-pools src -j MASQUERADE"
+    lines = [*HOOKS, theirs, *MASQUERADE, *CLUSTER_IP]
+    assert told(read(ruleset(raw=raw, nat=lines))) == at_both(f"[{VIP}]:80/tcp", PLAIN)
+
+
+def test_docker_beside_kube_proxy_changes_no_service() -> None:
+    """Its published ports are entries without a Service's name."""
+    docker = [
+        "PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+        "OUTPUT ! -d ::1/128 -m addrtype --dst-type LOCAL -j DOCKER",
+        "POSTROUTING -s fd00:172::/64 ! -o docker0 -j MASQUERADE",
+        "DOCKER -i docker0 -j RETURN",
+        "DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination [fd00:172::2]:80",
+    ]
+    kube = [*HOOKS, *MASQUERADE, "KUBE-SERVICES", *CLUSTER_IP, *NODE_PORT, *EXTERNAL_CLUSTER]
+    found = told(read(ruleset(nat=[*docker, *kube])))
+    assert found == {
+        **told(read(ruleset(nat=kube))),
+        "prerouting local:8080/tcp": "by docker0: none | [fd00:172::2]:80 no hairpin",
+        "output local:8080/tcp but ::1/128": "[fd00:172::2]:80 no hairpin",
+    }
+
+
 def test_a_rule_that_lets_marked_packets_leave_as_they_are_counts() -> None:
     lines = [*HOOKS, f"POSTROUTING -d {PODS} -j ACCEPT", *MASQUERADE, *CLUSTER_IP]
     text = "[fd00:10:244::1]:8080 0.5 no hairpin, [fd00:10:244::2]:8080 0.5 no hairpin"
