@@ -230,6 +230,7 @@ def test_a_jump_that_is_missing(line: str, way: str, words: str, family: int) ->
         ("-A PREROUTING -i eth1 -j KUBE-SERVICES", "only under a condition"),
         ("-A PREROUTING -j ACCEPT\n-A PREROUTING -j KUBE-SERVICES", "behind: -A PREROUTING -j ACCEPT"),
         ("-A PREROUTING -m mark --mark 0x1 -j KUBE-SERVICES", "only under a condition"),
+        ("-A PREROUTING -j KUBE-SERVICES --unheard-of 1", "only under a condition"),
         ("-A PREROUTING -p tcp -j ACCEPT\n-A PREROUTING -j KUBE-SERVICES", ""),
     ],
 )
@@ -283,6 +284,18 @@ def test_a_base_chain_that_is_missing(hook: str) -> None:
     node, found = judge(replace(reading, nft=Known(NftRuleset(tables=tables))))
     assert (node.dataplane, node.traces[0].missing) == (Dataplane.NFTABLES, (f"hook {hook}",))
     assert found["dataplane-jump-missing"].severity is Severity.CRIT
+
+
+def test_a_base_chain_without_rules() -> None:
+    """It sends packets nowhere."""
+    reading = captured(NFTABLES)
+    assert isinstance(reading.nft, Known)
+    tables = tuple(
+        replace(each, chains={**each.chains, "nat-output": replace(each.chains["nat-output"], rules=())})
+        for each in reading.nft.value.tables
+    )
+    node, _ = judge(replace(reading, nft=Known(NftRuleset(tables=tables))), family=6)
+    assert node.traces[0].missing == ("hook output",)
 
 
 def test_leftovers_that_packets_meet() -> None:
@@ -346,6 +359,15 @@ def test_rules_in_both_backends() -> None:
     node, found = judge(replace(reading, saves=saves), family=6)
     assert node.backend is LEGACY
     assert "iptables-nft has" in found["dataplane-two-backends"].message
+
+
+def test_the_backend_that_packets_meet_is_in_use() -> None:
+    """Whichever has the kubelet's mark."""
+    reading = with_saves(captured(IPTABLES), Capture(DATAPLANES / "1.28.15-iptables"), LEGACY)
+    damaged = with_saves(reading, IPTABLES, drop="-j KUBE-SERVICES")
+    node, found = judge(damaged, family=6)
+    assert (node.backend, list(found)) == (LEGACY, ["dataplane-leftover-rules"])
+    assert found["dataplane-leftover-rules"].severity is Severity.INFO
 
 
 def test_another_mode_than_kube_proxy_says() -> None:
