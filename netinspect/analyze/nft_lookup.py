@@ -59,6 +59,7 @@ Found = Element | None | Chances | Sourced | Unclear
 
 _MOST_SOURCES = 1000
 """A set of more sources (a block list) is not told apart; what asks for it is named as undecided."""
+_PLAIN = frozenset((str, int))
 _NO_VALUES = Unclear, Numbers, Flags
 
 
@@ -79,6 +80,9 @@ class SetReader:
         if isinstance(value, Flags):
             return _flagged(value, elements)
         parts = value_parts(value)
+        if _PLAIN.issuperset(map(type, parts)):  # nearly all are: there is nothing to ask
+            found = self._index(elements, None).find(parts)
+            return found[0] if found else None
         if Symbol.ABSENT in parts:
             return None
         unclear = next((each for each in parts if isinstance(each, _NO_VALUES)), None)

@@ -25,6 +25,7 @@ class Packet(msgspec.Struct, kw_only=True):
         is_translated: whether its destination is translated already (POSTROUTING).
         excepted: networks that rules on the way excluded by name from the local addresses; filled by the walk.
         reads: how often rules looked at where it comes from or goes to; counted by the walk.
+        keys: what concatenations of its headers are, by the expression's id; filled by the walk.
     """
 
     family: int
@@ -37,6 +38,7 @@ class Packet(msgspec.Struct, kw_only=True):
     is_translated: bool = False
     excepted: set[str] = msgspec.field(default_factory=set)
     reads: int = 0
+    keys: dict[int, object] = msgspec.field(default_factory=dict)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,13 @@ class ElementIndex:
     def find(self, known: Sequence[Value]) -> list[Element]:
         """Return the elements whose keys fit, the catch-all one only where no other does."""
         found = self._exact.get(tuple(known), [])
-        if not found and any(at in self._numbered for at, each in enumerate(known) if isinstance(each, str)):
+        if found and not self._loose:
+            return found
+        if (
+            not found
+            and self._numbered
+            and any(at in self._numbered for at, each in enumerate(known) if isinstance(each, str))
+        ):
             found = self._exact.get(tuple(map(protocol_number, known)), [])
         if self._loose:
             found = [*found, *self._find_loose(known)]

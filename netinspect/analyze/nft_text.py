@@ -16,6 +16,7 @@ from netinspect.models import nft_statement as statement
 from netinspect.models.nft import NftRule
 from netinspect.models.service_map import RuleRef
 
+_PLAIN = frozenset((str, int, bool, type(None)))
 _VERDICTS = (
     expression.Accept,
     expression.Drop,
@@ -51,12 +52,13 @@ def _compact(part: object) -> str:
 
 
 def _json(part: object) -> object:
-    if isinstance(part, str | int | bool) or part is None:
+    kind = type(part)
+    if kind in _PLAIN:
         return part
-    if isinstance(part, list | tuple):
-        return [_json(each) for each in part]
-    writer = _WRITERS.get(type(part))
-    return writer(part) if writer else _generic(part)
+    writer = _WRITERS.get(kind)
+    if writer is not None:
+        return writer(part)
+    return [_json(each) for each in part] if isinstance(part, list | tuple) else _generic(part)
 
 
 def _generic(part: object) -> object:
@@ -79,10 +81,11 @@ def _nat(part: statement.Nat) -> object:
 
 
 def _element(part: expression.Element) -> object:
-    extra = _present({"comment": part.comment, "timeout": part.timeout_s, "remainder": part.remainder})
     key = _json(part.key)
-    whole = {"elem": {"val": key, **extra}} if extra else key
-    return whole if part.data is None else [whole, _json(part.data)]
+    if part.comment or part.timeout_s is not None or part.remainder:
+        more = {"comment": part.comment, "timeout": part.timeout_s, "remainder": part.remainder}
+        key = {"elem": {"val": key, **_present(more)}}
+    return key if part.data is None else [key, _json(part.data)]
 
 
 def _named(name: str, *parts: object) -> dict[str, object]:

@@ -199,7 +199,19 @@ def _binary(expression: Binary, packet: Packet, state: State) -> Value:
 
 
 def _concat(expression: Concat, packet: Packet, state: State) -> Value:
-    return Several(tuple(value_of(each, packet, state) for each in expression.parts))
+    known = packet.keys.get(id(expression))
+    if isinstance(known, Several):
+        packet.reads += 1
+        return known
+    found = Several(tuple([value_of(each, packet, state) for each in expression.parts]))
+    if all(_is_of_headers(each) for each in expression.parts):
+        packet.keys[id(expression)] = found
+    return found
+
+
+def _is_of_headers(expression: Expression) -> bool:
+    """Whether an expression stays the same on a packet's way; mark and conntrack do not."""
+    return isinstance(expression, Payload) or is_protocol(expression)
 
 
 def _numgen(expression: Numgen, packet: Packet, state: State) -> Value:
