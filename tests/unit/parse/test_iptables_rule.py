@@ -51,6 +51,7 @@ def test_reads_the_flag_of_fragments(text: str, fragment: bool | None) -> None:
         ('""', ""),
         (r'"it\'s a \"quoted\" \\ back"', 'it\'s a "quoted" \\ back'),
         ('"ends with \\\\"', "ends with \\"),
+        ('"a\\\nb"', "a\nb"),
         ('"a -j B -m c ! -s d"', "a -j B -m c ! -s d"),
         (
             '"two\nlines\n\n-A X -j DROP\nCOMMIT\n# Completed"',
@@ -94,12 +95,16 @@ def test_reads_options_of_none_and_of_two_values() -> None:
 
 def test_an_optional_value_is_taken_where_there_is_one() -> None:
     """The only options of this kind are those of a rate."""
-    rule = read(" -m rateest --rateest a --rateest-bps --rateest-gt --rateest-pps2 5 -j DROP")
+    rule = read(
+        ' -m rateest --rateest a --rateest-bps1 --rateest-bps ! --rateest-gt --rateest-pps2 5 --rateest-bps2 "-1" -j DROP'
+    )
     assert options(rule.match("rateest")) == [
         ("--rateest", "a"),
+        ("--rateest-bps1",),
         ("--rateest-bps",),
-        ("--rateest-gt",),
+        ("!", "--rateest-gt"),
         ("--rateest-pps2", "5"),
+        ("--rateest-bps2", "-1"),
     ]
     assert rule.target == Target("DROP")
 
@@ -135,6 +140,7 @@ def test_tells_goto_from_jump() -> None:
         (" -s 10.0.0.1/32 -s 10.0.0.2/32", 0, None, "-s 10.0.0.2/32"),
         (" -f ! -f", 0, None, "! -f"),
         (" ! -m tcp", 0, None, "! -m tcp"),
+        (" ! -j DROP", 0, None, "! -j DROP"),
         (" -m", 0, None, "-m"),
         (" -j", 0, None, "-j"),
         (" -s", 0, None, "-s"),
