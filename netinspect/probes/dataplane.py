@@ -120,7 +120,8 @@ _SAVES = {IPTABLES_LEGACY: "", IP6TABLES_LEGACY: "", IPTABLES_NFT: "ip", IP6TABL
 def _save_argv(name: str, *flags: str) -> tuple[str, ...]:
     family = _SAVES[name]
     if not family:
-        return (name, *flags)
+        tables = "/proc/net/ip_tables_names" if name == IPTABLES_LEGACY else "/proc/net/ip6_tables_names"
+        return ("sh", "-c", read_script("iptables_legacy.sh"), "netinspect", tables, name, *flags)
     return _guarded_nft(
         "sh", "-c", read_script("iptables_nft.sh"), "netinspect", family, name, *flags, empty=""
     )

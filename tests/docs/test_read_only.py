@@ -32,6 +32,7 @@ from netinspect.probes import (
     dataplane,
     dns,
     dns_servers,
+    rules,
     watch,
 )
 from netinspect.probes.plan import Plan, Probe, guard_argv
@@ -73,6 +74,17 @@ MADE: dict[str, tuple[Any, ...]] = {
     "build_nft_kube_proxy_probes": dataplane.build_nft_kube_proxy_probes(),
     "build_ipvs_probes": dataplane.build_ipvs_probes(),
     "build_ipset_probe": (dataplane.build_ipset_probe(),),
+    "build_rules_plan": (rules.build_rules_plan(),),
+    "build_iptables_plan": (rules.build_iptables_plan(rules.SAVES),),
+    "build_iptables_text_plan": (rules.build_iptables_text_plan(rules.SAVES),),
+    "build_nftables_plan": (rules.build_nftables_plan(),),
+    "build_nftables_text_plan": (rules.build_nftables_text_plan(),),
+    "build_ipvs_plan": (rules.build_ipvs_plan(stats=True), rules.build_ipvs_plan(rate=True)),
+    "build_ipvs_text_plan": (
+        rules.build_ipvs_text_plan(),
+        rules.build_ipvs_text_plan(stats=True),
+        rules.build_ipvs_text_plan(rate=True),
+    ),
     "build_dataplane_plan": (dataplane.build_dataplane_plan(),),
     "build_dns_probe": (dns.build_dns_probe((QUERY,)), dns.build_dns_probe((QUERY,), netns=NETNS)),
     "build_resolver_plan": (dns.build_resolver_plan(POD),),
@@ -175,6 +187,7 @@ BEFORE_A_COMMAND = {
     "conntrack_loaded.sh": 0,
     "loaded.sh": 3,
     "iptables_nft.sh": 1,
+    "iptables_legacy.sh": 1,
 }
 
 
@@ -374,6 +387,7 @@ GIVEN = {
     "omit.sh": {"$@"},
     "loaded.sh": {"$@"},
     "iptables_nft.sh": {"$@"},
+    "iptables_legacy.sh": {"$@"},
     "nft_tables.sh": set(),
     "watch.sh": {"$@", "$tool"},
     "conntrack_loaded.sh": {"$@"},

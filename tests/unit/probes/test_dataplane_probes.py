@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +94,25 @@ def test_what_the_kernel_has_is_asked(shell: tuple[str, ...]) -> None:
     script = read_script("loaded.sh")
     done = run(*shell, script, "netinspect", "x", "register_netdevice", "[]", "echo", "a b", "c")
     assert (done.returncode, done.stdout) == (0, "a b c\n")
+
+
+def test_without_tables_of_the_legacy_backend_its_tool_is_not_needed(
+    shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    """No list, or an empty one: nothing is there. Otherwise the tool is asked."""
+    script, names = read_script("iptables_legacy.sh"), tmp_path / "ip6_tables_names"
+    argv = (*shell, script, "netinspect", str(names), "echo", "rules")
+    assert (run(*argv).returncode, run(*argv).stdout) == (0, "")
+    names.write_text("")
+    assert (run(*argv).returncode, run(*argv).stdout) == (0, "")
+    names.write_text("nat\nfilter\n")
+    assert (run(*argv).returncode, run(*argv).stdout) == (0, "rules\n")
+    # What cannot be read is not taken for empty.
+    assert run(*argv[: 5 if shell[0] == "busybox" else 4], str(tmp_path), "echo", "rules").stdout == "rules\n"
+
+
+def test_each_family_looks_at_its_own_list() -> None:
+    """IPv4's and IPv6's tables are listed apart."""
+    probes = {each.name: each.argv for each in dataplane.build_iptables_probes()}
+    assert probes["iptables-legacy-save"][4] == "/proc/net/ip_tables_names"
+    assert probes["ip6tables-legacy-save"][4] == "/proc/net/ip6_tables_names"
