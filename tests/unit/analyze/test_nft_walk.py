@@ -415,3 +415,40 @@ def test_a_long_chain_with_a_rule_for_each_destination_is_read_in_order() -> Non
     assert told(first) == {WEB: ["any: drop"]}
     end = Table().nat("prerouting", (jump("long"),), (*own, *TO_ONE)).chain("long", *others, (XT, *own, DROP))
     assert branches(end.chain("odd", (DROP,))) == [f"any: backends, {ONE}, undecided"]
+
+
+def test_protocols_may_be_printed_as_numbers() -> None:
+    table = Table().nat("prerouting", (match(L4PROTO, anonymous(6, 17)), vmap(DESTINATION, "@service-ips")))
+    table.map("service-ips", [{"concat": [VIP, 6, 6]}, goto("web")], [{"concat": [VIP, 17, 17]}, goto("web")])
+    assert told(read(table.chain("web", TO_ONE))) == {
+        f"[{VIP}]:6/tcp": [f"any: backends, {ONE}"],
+        f"[{VIP}]:17/udp": [f"any: backends, {ONE}"],
+    }
+
+
+def test_destinations_are_gathered_along_jumps_and_maps() -> None:
+    table = Table().nat("prerouting", (match(DADDR, VIP), jump("vip")), (vmap(DADDR, "@by-address"),))
+    table.map("by-address", ["fd00:10:96::2", jump("web")], type="ipv6_addr")
+    table.chain("vip", (match(payload("udp", "dport"), anonymous(53, 54)), *TO_ONE))
+    table.chain("web", (match(payload("sctp", "dport"), 9), *TO_ONE), (match(DPORT, {"range": [1, 2]}), DROP))
+    assert told(read(table)) == {
+        f"[{VIP}]:53/udp": [f"any: backends, {ONE}"],
+        f"[{VIP}]:54/udp": [f"any: backends, {ONE}"],
+        "[fd00:10:96::2]:9/sctp": [f"any: backends, {ONE}"],
+    }
+
+
+def test_networks_and_ranges_in_sets_hold_destinations() -> None:
+    ports = {"range": [80, 89]}
+    nets = "@nets", "@both"
+    for number, name in enumerate(nets):
+        key = DADDR if number == 0 else {"concat": [DADDR, DPORT]}
+        table = services((match(key, name), DROP), TO_ONE)
+        table.set(
+            "nets", prefix("fd00:10:95::/112"), prefix("fd00:10:96::/112"), {"range": ["fd01::1", "fd01::9"]}
+        )
+        table.set("both", {"concat": [prefix("fd00:10:96::/112"), ports]}, type=["ipv6_addr", "inet_service"])
+        assert branches(table) == ["any: drop"]
+    table = services((match({"concat": [DADDR, DPORT]}, "@both"), DROP), TO_ONE)
+    table.set("both", {"concat": [prefix("fd00:10:95::/112"), ports]}, type=["ipv6_addr", "inet_service"])
+    assert branches(table) == [f"any: backends, {ONE}"]
