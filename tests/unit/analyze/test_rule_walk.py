@@ -6,12 +6,13 @@ import pytest
 from msgspec.structs import replace
 
 from netinspect.analyze.packet_mark import UNTOUCHED, Mark, Marking, set_xmark
+from netinspect.analyze.rule_endpoint import read_balancing_part, read_endpoint_chain
 from netinspect.analyze.rule_leaf import End, Leaf
 from netinspect.analyze.rule_packet import Asked, Packet, PacketView
 from netinspect.analyze.rule_walk import RuleWalker
 from netinspect.models.address import parse_address, show_endpoint
 from netinspect.models.service_map import Hook
-from tests.unit.analyze.rules_build import ruleset, tell_condition
+from tests.unit.analyze.rules_build import rule, ruleset, tell_condition
 
 PODS = "fd00:10:244::/48"
 MASK = ":".join(8 * ["ffff"])
@@ -294,6 +295,44 @@ def test_an_endpoints_chain_means_what_a_walk_through_it_means(change: tuple[str
     assert lines != endpoint(1)
     by_walk = [lines[0], "S1 -p icmpv6 -j DROP", *lines[1:]]
     assert walk("X -j S1", *lines) == walk("X -j S1", *by_walk)
+
+
+def test_most_rules_are_read_by_their_form() -> None:
+    """That is what makes the walk fast; that it means the same is tested above."""
+    rules = ruleset(nat=[*BALANCED, *endpoint(1)])
+    found = rules.chain("nat", "S1")
+    assert found is not None
+    endpoint_chain = read_endpoint_chain(found.rules)
+    assert endpoint_chain is not None
+    assert (str(endpoint_chain.host), endpoint_chain.protocol, endpoint_chain.recorded) == (
+        "fd00:10:244::1",
+        "tcp",
+        ("S1",),
+    )
+    assert (
+        read_balancing_part(rule("-m comment --comment a -m statistic --mode random --probability 0.25 -j Y"))
+        == 0.25
+    )
+    assert read_balancing_part(rule("-m comment --comment a -j Y")) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-m statistic --mode random ! --probability 0.25 -j Y",
+        "-m statistic --mode nth --every 4 --packet 0 -j Y",
+        "-m limit --limit 3/min -j Y",
+        "-s fd00::/8 -j Y",
+        "-d fd00::/8 -j Y",
+        "-p tcp -j Y",
+        "-i cni0 -j Y",
+        "-o cni0 -j Y",
+        "-g Y",
+        "-m comment --comment a",
+    ],
+)
+def test_other_rules_do_not_just_balance(text: str) -> None:
+    assert read_balancing_part(rule(text)) is None
 
 
 def test_loops_end() -> None:

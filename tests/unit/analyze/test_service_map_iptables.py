@@ -306,6 +306,19 @@ def test_a_backend_that_two_rules_lead_to_is_one() -> None:
     assert told(read(node(lines)))[f"output [{VIP}]:80/tcp"] == f"not {PODS}: masquerade {text} | {text}"
 
 
+def test_a_backend_with_and_without_affinity_is_doubted_to_have_one() -> None:
+    check = "-m recent --rcheck --seconds 60 --reap --name KUBE-SEP-1 --rsource -j KUBE-SEP-1"
+    twin = [line.replace("KUBE-SEP-1", "KUBE-SEP-3") for line in endpoint(1)]
+    lines = [*CLUSTER_IP[:2], f"KUBE-SVC-WEB {check}", *balance("KUBE-SVC-WEB", 1, 3)]
+    both = told(read(node([*lines, *endpoint(1, sticky=True), *twin])))
+    text = "[fd00:10:244::1]:8080"
+    assert both == at_both(f"[{VIP}]:80/tcp", f"not {PODS}: masquerade {text} | {text}")
+    again = [line.replace("KUBE-SEP-3", "KUBE-SEP-1") for line in lines]
+    alone = told(read(node([*again, *endpoint(1, sticky=True)])))
+    text = "[fd00:10:244::1]:8080 for 60s"
+    assert alone == at_both(f"[{VIP}]:80/tcp", f"not {PODS}: masquerade {text} | {text}")
+
+
 def test_what_nothing_jumps_to_is_in_no_map() -> None:
     """Not from one hook, not from any, not behind a chain that is gone."""
     lines = [*CLUSTER_IP, *NODE_PORT, *EXTERNAL_CLUSTER]
@@ -451,6 +464,16 @@ def test_a_rule_that_lets_marked_packets_leave_as_they_are_counts() -> None:
     lines = [*HOOKS, f"POSTROUTING -d {PODS} -j ACCEPT", *MASQUERADE, *CLUSTER_IP]
     text = "[fd00:10:244::1]:8080 0.5 no hairpin, [fd00:10:244::2]:8080 0.5 no hairpin"
     assert told(read(ruleset(nat=lines))) == at_both(f"[{VIP}]:80/tcp", text)
+    for where, holds in (
+        ("-p tcp -m tcp --dport 8080", True),
+        ("-p tcp -m tcp --dport 80", False),
+        ("-p udp", False),
+        (f"-d {VIP}/128", False),
+        ("-m conntrack --ctstate DNAT", True),
+        ("-m addrtype --dst-type LOCAL", False),
+    ):
+        one = [*HOOKS, f"POSTROUTING {where} -j ACCEPT", *MASQUERADE, *CLUSTER_IP]
+        assert told(read(ruleset(nat=one)))[f"output [{VIP}]:80/tcp"] == (text if holds else PLAIN)
     some = [*HOOKS, f"POSTROUTING -s {PODS} -j ACCEPT", *MASQUERADE, *CLUSTER_IP]
     assert (
         told(read(ruleset(nat=some)))[f"output [{VIP}]:80/tcp"] == f"not {PODS}: masquerade {text} | {text}"
