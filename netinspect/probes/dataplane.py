@@ -16,8 +16,7 @@ from netinspect.probes.plan import Plan, Probe, read_script
 
 IPTABLES_LEGACY, IP6TABLES_LEGACY = "iptables-legacy-save", "ip6tables-legacy-save"
 IPTABLES_NFT, IP6TABLES_NFT = "iptables-nft-save", "ip6tables-nft-save"
-NFT_RULESET, NFT_KUBE_PROXY, NFT_KUBE_PROXY_6 = "nft-ruleset", "nft-kube-proxy", "nft-kube-proxy-ipv6"
-NFT_TABLES, NFT_TEXT = "nft-tables", "nft-text"
+NFT_RULESET, NFT_TABLES, NFT_TEXT = "nft-ruleset", "nft-tables", "nft-text"
 IPVS_SAVE, IPVS_LIST, IPVS_STATS, IPVS_RATE = "ipvs-save", "ipvs-list", "ipvs-stats", "ipvs-rate"
 IPSET_SAVE, IPSET_NAMES = "ipset-save", "ipset-names"
 
@@ -62,15 +61,6 @@ def build_nft_ruleset_probe() -> Probe:
 def build_nft_text_probe() -> Probe:
     """Ask for all that nf_tables has, as nft's text. It is for people: 1.0.6 leaves parts of translations out of it."""
     return Probe(NFT_TEXT, _guarded_nft("nft", "list", "ruleset", empty=""), _LONG_S)
-
-
-def build_nft_kube_proxy_probes() -> tuple[Probe, ...]:
-    """Ask for kube-proxy's own tables only; where there is none, `nft` ends with 1: No such file or directory."""
-    families = ((NFT_KUBE_PROXY, "ip"), (NFT_KUBE_PROXY_6, "ip6"))
-    return tuple(
-        Probe(name, _guarded_nft("nft", "-j", "list", "table", family, "kube-proxy"), _LONG_S)
-        for name, family in families
-    )
 
 
 def build_ipvs_probes() -> tuple[Probe, ...]:

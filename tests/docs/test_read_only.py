@@ -71,7 +71,6 @@ MADE: dict[str, tuple[Any, ...]] = {
     "build_iptables_probes": dataplane.build_iptables_probes(),
     "build_nft_ruleset_probe": (dataplane.build_nft_ruleset_probe(),),
     "build_nft_text_probe": (dataplane.build_nft_text_probe(),),
-    "build_nft_kube_proxy_probes": dataplane.build_nft_kube_proxy_probes(),
     "build_ipvs_probes": dataplane.build_ipvs_probes(),
     "build_ipset_probe": (dataplane.build_ipset_probe(),),
     "build_rules_plan": (rules.build_rules_plan(),),

@@ -76,17 +76,6 @@ def test_a_kernel_without_rules_is_left_so(bare: Machine) -> None:
     assert {"nf_tables", "ip_set", "ip_vs"} <= list_modules(bare)
 
 
-def test_kube_proxy_tables_are_absent_not_unknown(bare: Machine) -> None:
-    """Without nf_tables the answer is empty; with it, the tool's own complaint."""
-    probes = dataplane.build_nft_kube_proxy_probes()
-    assert [parse_nft_json(each.stdout).tables for each in ask(bare, *probes).values()] == [(), ()]
-    bare.check("nft add table ip6 kube-proxy")
-    results = ask(bare, *probes)
-    assert results["nft-kube-proxy"].exit_code == 1
-    assert b"No such file or directory" in results["nft-kube-proxy"].stderr
-    assert b"kube-proxy" in results["nft-kube-proxy-ipv6"].stdout
-
-
 def test_rules_of_iptables_are_read(bare: Machine) -> None:
     """Of both backends and families; what iptables itself has written needs nothing more."""
     for tool in ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"):
