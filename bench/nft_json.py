@@ -18,9 +18,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from netinspect.analyze.service_map_nft import read_nft_map
 from netinspect.parse.nft_json import parse_nft_json
 from tests.captures.capture_dataplanes import DATAPLANES, load
 
@@ -38,37 +40,43 @@ Json = dict[str, Any]
 def main() -> None:
     """Print a line for each layout."""
     services = int(sys.argv[1]) if len(sys.argv) > 1 else SERVICES
-    print("| layout | text, MB | chains | rules | elements | s | `str.split` | ratio | peak, MiB |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(
+        f"| {services} Services, layout of | text, MB | chains | rules | elements | `parse_nft_json`, s | `str.split` |",
+        end="",
+    )
+    print(" ratio | peak, MiB | with the service map, s | peak, MiB |")
+    print("| --- " * 11 + "|")
     with tempfile.TemporaryDirectory(prefix="netinspect-bench-") as folder:
         for layout in LAYOUTS:
             path = Path(folder) / f"{layout}.json"
             write_listing(path, layout, services)
-            runs = [measure_apart(path) for _ in range(ROUNDS)]
+            runs = [measure_apart("parse", path) for _ in range(ROUNDS)]
             best = min(runs, key=lambda run: float(run["seconds"]))
+            mapped = measure_apart("map", path)
             print(
                 f"| {layout} | {path.stat().st_size / 1e6:.0f} | {best['chains']} | {best['rules']} | "
                 f"{best['elements']} | {best['seconds']:.1f} | {best['split_s']:.2f} | "
-                f"{best['seconds'] / best['split_s']:.0f} | {max(run['peak_mib'] for run in runs):.0f} |",
+                f"{best['seconds'] / best['split_s']:.0f} | {max(run['peak_mib'] for run in runs):.0f} | "
+                f"{mapped['seconds']:.1f} | {mapped['peak_mib']:.0f} |",
                 flush=True,
             )
             path.unlink()
 
 
-def measure_apart(path: Path) -> Json:
+def measure_apart(stage: str, path: Path) -> Json:
     """Read a listing in a process of its own: what this one holds would be in its peak."""
-    argv = [sys.executable, "-m", "bench.nft_json", "--measure", str(path)]
+    argv = [sys.executable, "-m", "bench.nft_json", stage, str(path)]
     run: Json = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
     return run
 
 
-def measure(path: Path) -> Json:
+def measure_parse(path: Path) -> Json:
     """Read a listing, and return what it took and what was in it."""
     data = path.read_bytes()
     begin = time.process_time()
     (table,) = parse_nft_json(data).tables
     seconds = time.process_time() - begin
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mib = read_peak()
     counts = {
         "chains": len(table.chains),
         "rules": sum(len(chain.rules) for chain in table.chains.values()),
@@ -79,6 +87,26 @@ def measure(path: Path) -> Json:
     begin = time.process_time()
     text.split()
     return {"seconds": seconds, "split_s": time.process_time() - begin, "peak_mib": peak_mib, **counts}
+
+
+def measure_map(path: Path) -> Json:
+    """Read a listing into a service map, and return what it took; the text is let go when it is parsed."""
+    begin = time.process_time()
+    ruleset = parse_nft_json(path.read_bytes())
+    found = read_nft_map("node-a", 4, ruleset, [IPv4Address("10.99.0.11")])
+    return {
+        "seconds": time.process_time() - begin,
+        "peak_mib": read_peak(),
+        "entries": len(found.entries),
+    }
+
+
+def read_peak() -> float:
+    """Return the most memory that this process had so far, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+STAGES = {"parse": measure_parse, "map": measure_map}
 
 
 def write_listing(path: Path, layout: str, services: int) -> None:
@@ -177,7 +205,7 @@ def hashed(name: str) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--measure"]:
-        print(json.dumps(measure(Path(sys.argv[2]))))
+    if sys.argv[1:2] and sys.argv[1] in STAGES:
+        print(json.dumps(STAGES[sys.argv[1]](Path(sys.argv[2]))))
     else:
         main()

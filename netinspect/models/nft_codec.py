@@ -29,6 +29,8 @@ def build_json(value: Any) -> Any:
 
     Keys whose value is nft's default are left out.
     """
+    if isinstance(value, nft.List):
+        value = value.items
     if isinstance(value, tuple):
         return [build_json(each) for each in value]
     if not isinstance(value, nft.Node):
@@ -99,7 +101,6 @@ _SPECIAL: dict[type[nft.Node], Callable[[Any], Any]] = {
     # nft prints the offset always.
     nft.Numgen: lambda numgen: {"numgen": msgspec.structs.asdict(numgen)},
     nft.Concat: lambda concat: {"concat": build_json(concat.parts)},
-    nft.List: lambda list_: build_json(list_.items),
     nft.Binary: lambda binary: {binary.op: build_json(binary.operands)},
     nft.Set: _build_set,
     nft.Element: _build_element,
