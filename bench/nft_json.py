@@ -40,11 +40,8 @@ Json = dict[str, Any]
 def main() -> None:
     """Print a line for each layout."""
     services = int(sys.argv[1]) if len(sys.argv) > 1 else SERVICES
-    print(
-        f"| {services} Services, layout of | text, MB | chains | rules | elements | `parse_nft_json`, s | `str.split` |",
-        end="",
-    )
-    print(" ratio | peak, MiB | with the service map, s | peak, MiB |")
+    print(f"| {services} Services, layout of | text, MB | chains | rules | elements |", end="")
+    print(" `parse_nft_json`, s | `str.split` | ratio | peak, MiB | with the service map, s | peak, MiB |")
     print("| --- " * 11 + "|")
     with tempfile.TemporaryDirectory(prefix="netinspect-bench-") as folder:
         for layout in LAYOUTS:
