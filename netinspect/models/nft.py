@@ -87,7 +87,7 @@ class NftSet(_Part, frozen=True):
         map: of a map: what its data are, one name a part: `("verdict",)`, or the type of object; None of a set.
         is_meter: whether a `meter` statement made it.
         flags: `constant`, `interval`, `timeout`, `dynamic`. nft 1.0.6 does not print `dynamic`.
-        elements: in the order printed.
+        elements: in the order printed; none where the listing was terse (`-t`), which cannot be seen.
         timeout_s: of elements that have none of their own.
         gc_interval_s: how often what has timed out is removed.
         size: how many elements it may have.

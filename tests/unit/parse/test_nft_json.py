@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netinspect.errors import ParseError
+from netinspect.models.codec import decode_json, encode_json
 from netinspect.models.nft import NftChain, NftHook, NftObject, NftRuleset, NftSet, NftTable
 from netinspect.models.nft_expression import (
     Accept,
@@ -376,6 +377,13 @@ def test_an_output_that_is_cut_is_never_a_smaller_ruleset(case: str) -> None:
     for end in range(len(text)):
         with pytest.raises(ParseError):
             parse_nft_json(text[:end])
+
+
+@pytest.mark.parametrize("case", list_cases("nft-json"), ids=lambda case: case.stem)
+def test_the_model_itself_is_read_back_from_its_json(case: Path) -> None:
+    """Each kind of expression is told from every other by its tag."""
+    ruleset = parse_nft_json(case.read_bytes())
+    assert decode_json(NftRuleset, encode_json(ruleset)) == ruleset
 
 
 def test_reads_all_that_kube_proxies_write() -> None:
