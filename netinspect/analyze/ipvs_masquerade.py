@@ -105,9 +105,6 @@ def _split_hosts(leaves: Sequence[Leaf]) -> _Choice:
             rest.append(_without_rules(leaf))
     if len({_is_masqueraded(leaf) for leaf in rest}) == 1 and not any(leaf.doubts for leaf in rest):
         rest = [replace(rest[-1], conditions=(), when=())]
-    else:
-        # What was taken out stays a condition of the others: it is no border that counts.
-        rest = [replace(leaf, conditions=_without_hosts(leaf.conditions)) for leaf in rest]
     return _Choice(tuple(hosts), tuple(rest))
 
 
@@ -150,7 +147,3 @@ def _is_of_hosts(condition: SourceCondition) -> bool:
     return condition.kind is SourceKind.NETWORK and all(
         each.endswith(_HOST_PREFIXES) for each in condition.values
     )
-
-
-def _without_hosts(conditions: Sequence[SourceCondition]) -> tuple[SourceCondition, ...]:
-    return tuple(each for each in conditions if not (each.negated and _is_of_hosts(each)))

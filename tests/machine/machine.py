@@ -185,7 +185,11 @@ def _build_argv(options: MachineOptions, tree: Path, initramfs: int, port: int) 
         *("-append", f"{KERNEL_PARAMETERS} {options.kernel_parameters}".strip()),
         *("-serial", "stdio", "-device", "virtio-rng-pci"),
         *(word for tag, folder in {"tree": tree, **options.folders}.items() for word in _share(tag, folder)),
-        *(("-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net") if options.has_network else ()),
+        *(
+            ("-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net")
+            if options.has_network
+            else ()
+        ),
         *("-chardev", f"socket,id=agent,fd={port}", "-device", "virtio-serial-pci"),
         *("-device", "virtserialport,chardev=agent,name=netinspect"),
     ]

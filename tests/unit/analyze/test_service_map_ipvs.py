@@ -381,6 +381,25 @@ def test_a_rule_in_the_way_of_masquerading_counts() -> None:
     assert any("realm match" in text for branch in entry(doubtful).branches for text in branch.undecided)
 
 
+def test_a_masquerade_of_all_but_one_source_is_no_hairpin() -> None:
+    """A condition that is turned over is one for many sources."""
+    rules = save(services="", postrouting=f"-A KUBE-POSTROUTING ! -s {ONE}/128 -j MASQUERADE\n")
+    others, one = entry(read(rules=rules)).branches
+    assert (others.when, others.masquerade) == ((network(f"{ONE}/128", negated=True),), True)
+    assert (one.when, one.masquerade) == ((), False)
+    assert not any(each.masqueraded_from for branch in (others, one) for each in branch.backends)
+
+
+@pytest.mark.parametrize("weight", [1, 0])
+def test_real_servers_that_are_not_masqueraded_alike_are_said(weight: int) -> None:
+    """A real server on the node is left by the loopback link; where it takes no connections it does not count."""
+    rules = save(out="-A POSTROUTING -o lo -j ACCEPT\n-A POSTROUTING -j KUBE-POSTROUTING\n")
+    backends = BACKENDS.replace("-w 1", f"-w {weight}", 1)
+    outside = entry(read(SERVICE + backends, rules, local=(*LOCAL, ONE))).branches[1]
+    said = ("masquerade: not the same for all real servers",) if weight else ()
+    assert (outside.masquerade, outside.undecided) == (True, said)
+
+
 @pytest.mark.parametrize(
     ("filter_", "hook", "outcome"),
     [
