@@ -280,6 +280,19 @@ def test_reads_a_cluster_ip() -> None:
     assert pods.backends[0].rules[0].text == BACKENDS.splitlines()[0]
 
 
+def test_without_a_cluster_cidr_it_is_sources_that_are_virtual_servers() -> None:
+    """kube-proxy then looks the source up (`src,dst`): at any destination with the port of a ClusterIP."""
+    rules = save(services="-A KUBE-SERVICES -m set --match-set CLUSTER src,dst -j KUBE-MARK-MASQ\n")
+    other = "fd00:10:99::11"
+    servers = SERVICE + BACKENDS + (SERVICE + BACKENDS).replace(VIP, other)
+    map_ = read(servers, rules)
+    for found in (each for each in map_.entries if each.destination.port == 80):
+        own, others = found.branches
+        assert (own.when, own.masquerade) == ((network(f"{VIP}/128"),), True)
+        assert (others.when, others.masquerade) == ((), False)
+    assert {str(each.destination.address) for each in map_.entries} == {VIP, other}
+
+
 def test_an_address_that_is_not_the_nodes_is_met_at_output_only() -> None:
     """What comes in is forwarded, past IPVS (seen in a kernel: tests/machine/test_ipvs.py)."""
     map_ = read(local=("fd00:10:99::11",))
