@@ -123,6 +123,8 @@ def test_what_only_ipv4_has(text: str, answer: str) -> None:
         ("-m addrtype --src-type UNICAST", "? addrtype match --src-type UNICAST"),
         ("-m physdev ! --physdev-is-in", "? physdev match ! --physdev-is-in"),
         ("-m owner --uid-owner 0", "no"),
+        ("-m owner ! --uid-owner 0 ! --gid-owner 0", "yes"),
+        ("-m owner ! --uid-owner 0 --gid-owner 0", "no"),
     ],
 )
 def test_what_hangs_on_the_source_is_open(text: str, answer: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from netinspect.analyze.packet_mark import UNTOUCHED, Mark, Marking, set_xmark
+from netinspect.analyze.rule_chain import RuleIndex
 from netinspect.analyze.rule_endpoint import read_balancing_part, read_endpoint_chain
 from netinspect.analyze.rule_leaf import End, Leaf
 from netinspect.analyze.rule_packet import Asked, Packet, PacketView
@@ -152,12 +153,33 @@ def test_marks_are_followed_bit_by_bit() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "leaf"),
+    [
+        ("--set-mark 0x4000/0xf000", "return 0x4f03"),
+        ("--set-mark 0x7", "return 0x7"),
+        ("--or-mark 0x4", "return 0x8f07"),
+        ("--and-mark 0xf", "return 0x3"),
+        ("--xor-mark 0x8001", "return 0xf02"),
+    ],
+)
+def test_marks_in_the_words_of_other_versions(words: str, leaf: str) -> None:
+    assert walk(f"X -j MARK {words}", mark=Mark(0x8F03)) == [leaf]
+
+
 def test_a_mark_of_the_connection_is_not_known() -> None:
     """Only a rule that looks at such bits is undecided; setting them makes them known again."""
     restore = "X -j CONNMARK --restore-mark --nfmask 0x80 --ctmask 0x80"
     assert walk(restore, "X -m mark --mark 0x4000/0x4000 -j DROP") == ["return 0x0 but 0x80"]
     (leaf,) = walk(restore, "X -m mark --mark 0x80/0x80 -j DROP", "X -j ACCEPT")
     assert leaf == "accept 0x0 but 0x80 ? mark match: nat X -m mark --mark 0x80/0x80 -j DROP"
+    (both,) = walk(
+        "X -j MARK --set-xmark 0x1/0x1", restore, "X -m mark --mark 0x1/0x1 -m mark --mark 0x80/0x80 -j DROP"
+    )
+    assert both.startswith("return 0x1 but 0x80 ? mark match: nat X -m mark")
+    assert walk(restore, both_bits) == [
+        "return 0x0 but 0x80"
+    ]
     assert walk(restore, "X -j MARK --set-xmark 0x80/0x80", "X -m mark --mark 0x80/0x80 -j DROP") == [
         "drop 0x80"
     ]
@@ -248,6 +270,15 @@ def test_a_mark_of_one_host_is_no_branch_in_an_endpoints_chain() -> None:
     by_walk = [by_form[0], "S1 -p udp -j DROP", *by_form[1:]]
     for lines in (by_form, by_walk):
         assert walk("X -j S1", *lines) == ["[fd00:10:244::1]:8080 (fd00:10:244::1 0x4000)"]
+
+
+def test_a_mark_of_a_part_of_a_hosts_packets_is_not_known() -> None:
+    lines = endpoint(1)
+    lines[0] = lines[0].replace("-j M", "-m statistic --mode random --probability 0.5 -j M")
+    assert walk("X -j S1", *lines) == [
+        "fd00:10:244::1/128: [fd00:10:244::1]:8080 0x0 but 0x4000",
+        "[fd00:10:244::1]:8080",
+    ]
 
 
 def test_hosts_that_are_not_translated_are_a_branch() -> None:
@@ -399,6 +430,28 @@ def test_rules_that_lead_there_are_told_in_order() -> None:
         ["nat X", "nat S1", "nat S1"],
         ["nat X", "nat S2", "nat S2"],
     ]
+
+
+def test_rules_that_choose_stand_with_the_end_and_those_before_with_the_leaf() -> None:
+    lines = ["X -j Y", "Y -j Z", *(line.replace("X ", "Z ") for line in [sticky(1), *BALANCED])]
+    (leaf,) = RuleWalker(ruleset(nat=[*lines, *endpoint(1), *endpoint(2)[:2]])).walk(
+        "nat", "X", PacketView(PACKET)
+    )
+    assert [each.where for each in leaf.rules] == ["nat X", "nat Y"]
+    assert [[each.where for each in end.rules] for end in leaf.ends] == [
+        ["nat Z", "nat Z", "nat S1", "nat S1"],
+        ["nat Z", "nat S2", "nat S2"],
+    ]
+
+
+def test_an_index_leaves_out_what_names_other_destinations() -> None:
+    lines = [f"X -d fd00:10:96::{number:x}/128 -p tcp -m tcp --dport 80 -j DROP" for number in range(0x100)]
+    chain = ruleset(nat=["X -j RETURN", *lines, "X -p tcp -m tcp --dport 80 -j Y", "X -j Y"]).chain(
+        "nat", "X"
+    )
+    assert chain is not None
+    found = RuleIndex(chain.rules).candidates(PacketView(PACKET))
+    assert [chain.rules.index(each) for each in found] == [0, 11, 257, 258]
 
 
 def test_markings_compose() -> None:

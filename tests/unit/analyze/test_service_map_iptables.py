@@ -558,6 +558,21 @@ def test_firewalls_in_filter_are_no_entries() -> None:
     assert found == {f"prerouting [{VIP}]:80/tcp": "drop", f"output [{VIP}]:80/tcp": "reject"}
 
 
+def test_the_protection_of_loopback_addresses_is_no_service() -> None:
+    """KUBE-FIREWALL drops what others send there, whatever the port; a rule for one port is another matter."""
+    reject = f"KUBE-EXTERNAL-SERVICES -p tcp -m addrtype --dst-type LOCAL -m tcp --dport 30080 {REFUSE}"
+    martian = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+    guarded = [f"INPUT ! -s ::1/128 -d ::1/128 {martian}", *FILTER, reject]
+    found = told(read(ruleset(nat=[*HOOKS, "KUBE-SERVICES"], filter=guarded)))
+    assert found == {"prerouting local:30080/tcp": "reject"}
+    closed = [f"INPUT ! -s ::1/128 -d ::1/128 -p tcp {martian}", *FILTER, reject]
+    found = told(read(ruleset(nat=[*HOOKS, "KUBE-SERVICES"], filter=closed)))
+    assert found == {
+        "prerouting [::1]:30080/tcp": "not ::1/128: drop | reject",
+        "prerouting local:30080/tcp but ::1/128": "reject",
+    }
+
+
 def test_host_ports_of_portmap_are_entries() -> None:
     lines = [
         "PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT",
@@ -666,6 +681,15 @@ def test_one_destination_is_read_as_it_is_in_the_map() -> None:
     assert one(Hook.OUTPUT, VIP, 81) == ""
     assert one(Hook.PREROUTING, "fd00:10:99::11", 30080) == f"{PODS}: {BOTH} | [fd00:10:244::1]:8080"
     assert one(Hook.PREROUTING, "::1", 30080) == ""
+
+
+def test_one_destination_is_asked_of_sets_too() -> None:
+    sets = parse_ipsets(
+        b"create VIPS hash:ip family inet6 hashsize 1024 maxelem 65536\nadd VIPS fd00:10:96::a\n"
+    )
+    rules = node(["KUBE-SERVICES -m set --match-set VIPS dst -j KUBE-SEP-1", *endpoint(1)])
+    branches = read_one_destination(rules, LOCAL, Hook.OUTPUT, parse_address(VIP), "tcp", 80, sets)
+    assert [*map(tell_branch, branches)] == ["[fd00:10:244::1]:8080"]
 
 
 def _captured(name: str, file: str, old: str = "", new: str = "") -> ServiceMap:
