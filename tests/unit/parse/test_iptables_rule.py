@@ -96,7 +96,8 @@ def test_reads_options_of_none_and_of_two_values() -> None:
 def test_an_optional_value_is_taken_where_there_is_one() -> None:
     """The only options of this kind are those of a rate."""
     rule = read(
-        ' -m rateest --rateest a --rateest-bps1 --rateest-bps ! --rateest-gt --rateest-pps2 5 --rateest-bps2 "-1" -j DROP'
+        " -m rateest --rateest a --rateest-bps1 --rateest-bps ! --rateest-gt --rateest-pps2 5"
+        ' --rateest-bps2 "-1" -j DROP'
     )
     assert options(rule.match("rateest")) == [
         ("--rateest", "a"),
@@ -147,6 +148,7 @@ def test_tells_goto_from_jump() -> None:
         (" -m tcp --dport", 1, None, "--dport"),
         (' -m comment "--comment" a -j DROP', 1, None, '"--comment" a -j DROP'),
         (' "-j" DROP', 0, None, '"-j" DROP'),
+        (' -m tcp "!" --dport 1', 1, None, '"!" --dport 1'),
     ],
 )
 def test_keeps_what_it_does_not_understand(
