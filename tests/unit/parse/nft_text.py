@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 METAINFO = {"metainfo": {"version": "1.0.6", "release_name": "Lester Gooch #5", "json_schema_version": 1}}
@@ -12,6 +13,9 @@ TABLE = {"table": {"family": "ip6", "name": "t", "handle": 1}}
 CHAIN = {"chain": {"family": "ip6", "table": "t", "name": "c", "handle": 2}}
 
 Json = Any
+
+# A busy machine is slow to make examples up, which says nothing of what is tested.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def output(*objects: Json) -> str:
@@ -79,8 +83,8 @@ _KEYS = st.sampled_from(
 )
 ANY_JSON = st.recursive(
     _SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
-    max_leaves=6,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_KEYS, inner, max_size=2),
+    max_leaves=3,
 )
 
 
@@ -127,7 +131,7 @@ def _elements(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
 
 
 def _branches(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
-    several = st.lists(inner, max_size=3)
+    several = st.lists(inner, max_size=2)
     sets = _named("set", st.lists(_elements(inner), max_size=3))
     return st.one_of(
         several,
@@ -139,7 +143,7 @@ def _branches(inner: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
     )
 
 
-EXPRESSIONS = st.recursive(_LEAVES, _branches, max_leaves=8)
+EXPRESSIONS = st.recursive(_LEAVES, _branches, max_leaves=5)
 ELEMENTS = _elements(EXPRESSIONS)
 STATEMENTS = st.one_of(
     _VERDICTS,
@@ -184,7 +188,7 @@ _SETS = st.one_of(
             kind,
             name=_WORDS,
             type=_WORDS | _FLAGS | ANY_JSON,
-            elem=st.lists(ELEMENTS, max_size=3),
+            elem=st.lists(ELEMENTS, max_size=2),
             **_PLACE,
             **more,
         )
@@ -192,7 +196,7 @@ _SETS = st.one_of(
         for more in _TRAITS
     )
 )
-_RULES = _object("rule", chain=st.just("c"), expr=st.lists(STATEMENTS, max_size=3), **_PLACE)
+_RULES = _object("rule", chain=st.just("c"), expr=st.lists(STATEMENTS, max_size=2), **_PLACE)
 OBJECTS = st.one_of(
     _RULES,
     _RULES,
@@ -203,6 +207,6 @@ OBJECTS = st.one_of(
     _object("novelty", name=_WORDS, **_PLACE),
     st.dictionaries(_KEYS, ANY_JSON, max_size=2),
 )
-OUTPUTS = st.lists(OBJECTS, max_size=4).map(
+OUTPUTS = st.lists(OBJECTS, max_size=3).map(
     lambda objects: output({"chain": {**CHAIN["chain"], "family": "ip"}}, CHAIN, *objects)
 )

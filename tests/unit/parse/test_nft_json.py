@@ -34,7 +34,7 @@ from netinspect.models.nft_statement import Counter, Dnat, Match, Statement
 from netinspect.parse.nft_json import parse_nft_json
 from tests.captures.capture_dataplanes import load
 from tests.captures.parsers import list_cases
-from tests.unit.parse.nft_text import CHAIN, METAINFO, OUTPUTS, TABLE, output, rule, rules, set_
+from tests.unit.parse.nft_text import CHAIN, METAINFO, OUTPUTS, TABLE, UNTIMED, output, rule, rules, set_
 
 DATAPLANES = Path(__file__).parents[2] / "captures" / "dataplanes"
 SADDR = {"payload": {"protocol": "ip6", "field": "saddr"}}
@@ -400,6 +400,7 @@ def test_reads_all_that_kube_proxies_write() -> None:
     assert versions >= {"1.29.0", "1.34.3", "1.36.2"}
 
 
+@UNTIMED
 @given(st.text() | st.binary())
 def test_arbitrary_text_raises_nothing_but_parse_errors(text: str | bytes) -> None:
     """Whatever it is."""
@@ -407,6 +408,7 @@ def test_arbitrary_text_raises_nothing_but_parse_errors(text: str | bytes) -> No
         parse_nft_json(text)
 
 
+@UNTIMED
 @given(OUTPUTS)
 def test_arbitrary_objects_raise_nothing_but_parse_errors(text: str) -> None:
     """JSON that comes near to nft's own is read, or refused."""

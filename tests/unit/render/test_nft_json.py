@@ -16,7 +16,7 @@ from netinspect.models.nft_statement import Masquerade, Match, Quota, Xt
 from netinspect.parse.nft_json import parse_nft_json
 from netinspect.render.nft_json import render_nft_json
 from tests.captures.parsers import list_cases
-from tests.unit.parse.nft_text import CHAIN, OUTPUTS, TABLE, output, rule, set_
+from tests.unit.parse.nft_text import CHAIN, OUTPUTS, TABLE, UNTIMED, output, rule, set_
 
 CASES = list_cases("nft-json")
 
@@ -41,6 +41,7 @@ def test_what_is_printed_is_read_as_the_same(case: Any) -> None:
     assert render_nft_json(parse_nft_json(printed)) == printed
 
 
+@UNTIMED
 @given(OUTPUTS)
 @example(output(set_("map", type=["a . b"], map=["c . d"])))
 def test_arbitrary_rulesets_are_read_as_the_same(text: str) -> None:
