@@ -489,6 +489,15 @@ def test_a_cni_beside_kube_proxy_is_no_leftover() -> None:
     assert "CNI" in found["dataplane-leftover-rules"].advice
 
 
+def test_links_of_an_agent_that_is_gone() -> None:
+    """No pod of Calico is on the node: what its links say is over. Where the API would not tell, the links count."""
+    reading = replace(captured(IPTABLES), links=Known((link("bpfin.cali"), link("bpfout.cali"))))
+    node, found = judge(reading, family=6)
+    assert (node.dataplane, list(found)) == (Dataplane.IPTABLES, ["dataplane-leftover-rules"])
+    node, _ = judge(reading, replace(HINTS, pods=DENIED), family=6)
+    assert node.dataplane is Dataplane.CALICO_EBPF
+
+
 def test_an_open_agent_without_kube_proxy() -> None:
     """Antrea's links, and nothing of kube-proxy: likely that it does it all. What the API hides is a gap."""
     reading = replace(bare(), links=Known((link("antrea-gw0"),)))
@@ -506,10 +515,10 @@ def test_an_open_agent_without_kube_proxy() -> None:
 
 def test_virtual_servers_without_the_link_are_anothers() -> None:
     """A load balancer of its own on the node: not Kubernetes', but it meets the same packets."""
-    reading = replace(captured(IPTABLES), virtual_servers=Known(SERVERS))
+    reading = replace(captured(IPTABLES), virtual_servers=Known(replace(SERVERS, marks=2)))
     node, found = judge(reading, family=6)
     assert (node.dataplane, node.leftovers, found) == (Dataplane.IPTABLES, (), {})
-    assert [(each.place, each.rules) for each in node.others] == [("IPVS", 5)]
+    assert [(each.place, each.rules) for each in node.others] == [("IPVS", 7)]
 
 
 def test_virtual_servers_whose_addresses_are_gone() -> None:

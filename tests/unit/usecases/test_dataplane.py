@@ -54,6 +54,7 @@ def test_hints_are_counted_by_family_and_node(client: ClusterClient, fake_api: F
         labelled("antrea-1", "kube-system", component="antrea-agent"),
         labelled("ovn-1", "ovn", app="ovnkube-node"),
         labelled("web", "demo", app="web"),
+        {**labelled("cilium-old", "kube-system", k8s_app="cilium"), "status": {"phase": "Failed"}},
     ):
         fake_api.store.add("pods", each)
     hints = read_cluster_hints(client)
