@@ -173,13 +173,10 @@ def test_a_mark_of_the_connection_is_not_known() -> None:
     assert walk(restore, "X -m mark --mark 0x4000/0x4000 -j DROP") == ["return 0x0 but 0x80"]
     (leaf,) = walk(restore, "X -m mark --mark 0x80/0x80 -j DROP", "X -j ACCEPT")
     assert leaf == "accept 0x0 but 0x80 ? mark match: nat X -m mark --mark 0x80/0x80 -j DROP"
-    (both,) = walk(
-        "X -j MARK --set-xmark 0x1/0x1", restore, "X -m mark --mark 0x1/0x1 -m mark --mark 0x80/0x80 -j DROP"
-    )
+    both_bits = "X -m mark --mark 0x1/0x1 -m mark --mark 0x80/0x80 -j DROP"
+    (both,) = walk("X -j MARK --set-xmark 0x1/0x1", restore, both_bits)
     assert both.startswith("return 0x1 but 0x80 ? mark match: nat X -m mark")
-    assert walk(restore, both_bits) == [
-        "return 0x0 but 0x80"
-    ]
+    assert walk(restore, both_bits) == ["return 0x0 but 0x80"]
     assert walk(restore, "X -j MARK --set-xmark 0x80/0x80", "X -m mark --mark 0x80/0x80 -j DROP") == [
         "drop 0x80"
     ]
