@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from netinspect.models.nft import NftRuleset, NftSet, NftTable
+from netinspect.models.nft import NftRule, NftRuleset, NftSet, NftTable
 from netinspect.models.nft_codec import show_element
-from netinspect.models.nft_expression import Element
+from netinspect.models.nft_expression import Element, Set
+from netinspect.models.nft_statement import Match, Statement
 from netinspect.parse.nft_json import parse_nft_json
 from netinspect.render.nft_json import render_nft_json
 from tests.captures.capture_dataplanes import DATAPLANES, load
@@ -58,18 +59,15 @@ def forget(ruleset: NftRuleset) -> NftRuleset:
     """Take away what nft 1.0.6 prints and ignores in input, and what is another each time.
 
     Handles; comments of sets and maps; counters of elements; a single flag of a table (see the model); all of a `ct
-    timeout` but its name. The order of elements is that of a hash table with a random seed, and times run.
+    timeout` but its name; braces around one value, which may stand in text. The order of elements is that of a hash
+    table with a random seed, and times run.
     """
     return msgspec.structs.replace(ruleset, tables=tuple(_forget_table(each) for each in ruleset.tables))
 
 
 def _forget_table(table: NftTable) -> NftTable:
     chains = {
-        name: msgspec.structs.replace(
-            chain,
-            handle=None,
-            rules=tuple(msgspec.structs.replace(rule, handle=None) for rule in chain.rules),
-        )
+        name: msgspec.structs.replace(chain, handle=None, rules=tuple(map(_forget_rule, chain.rules)))
         for name, chain in table.chains.items()
     }
     objects = (
@@ -82,6 +80,18 @@ def _forget_table(table: NftTable) -> NftTable:
     return msgspec.structs.replace(
         table, chains=chains, sets=sets, objects=tuple(objects), handle=None, flags=()
     )
+
+
+def _forget_rule(rule: NftRule) -> NftRule:
+    return msgspec.structs.replace(rule, handle=None, statements=tuple(map(_forget_braces, rule.statements)))
+
+
+def _forget_braces(statement: Statement) -> Statement:
+    if isinstance(statement, Match) and isinstance(statement.right, Set):
+        (first, *more) = statement.right.elements
+        if not more and first == Element(first.key):
+            return msgspec.structs.replace(statement, right=first.key)
+    return statement
 
 
 def _forget_set(set_: NftSet) -> NftSet:
