@@ -42,7 +42,7 @@ _GZIP_ABOVE = 32 * 1024
 
 NEW, OLD, OLDER, OLDEST = "1.36.2", "1.34.3", "1.29.0", "1.28.15"
 # What changed in the nftables mode between them.
-_BETWEEN = ("1.33.5",)
+_BETWEEN = ("1.33.5", "1.31.0")
 _GATE = {"featureGates": {"NFTablesProxyMode": True}}
 # Settings of kube-proxy's that change its rules.
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -77,6 +77,7 @@ def test_settings_are_told_apart(mode: str, one: str, other: str, family: int) -
     [
         ("1.28.15-iptables", "iptables, kube-proxy 1.26 or newer"),
         ("1.29.0-nftables", "nftables, kube-proxy 1.29"),
+        ("1.31.0-nftables", "nftables, kube-proxy 1.30 to 1.33"),
         ("1.33.5-nftables", "nftables, kube-proxy 1.30 to 1.33"),
         ("1.34.3-nftables", "nftables, kube-proxy 1.34 to 1.35"),
         ("1.36.2-nftables", "nftables, kube-proxy 1.36"),
