@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from netinspect.collect.dataplane import parse_mode, parse_nft_lines
 from netinspect.collect.facts import read_fact
-from netinspect.errors import ParseError
 from netinspect.models.command import CommandResult, NodeAnswer
 from netinspect.models.fact import Fact, Gap, Reason
 from netinspect.models.iptables import Ruleset
@@ -16,7 +16,6 @@ from netinspect.parse.ipset_save import parse_ipsets
 from netinspect.parse.iptables_save import parse_iptables_save
 from netinspect.parse.ipvsadm import parse_listed
 from netinspect.parse.ipvsadm_traffic import parse_rates, parse_statistics
-from netinspect.parse.nft_json import parse_nft_json
 from netinspect.probes import dataplane
 from netinspect.probes.catalog import LINKS
 from netinspect.probes.plan import NODE, Plan
@@ -24,9 +23,6 @@ from netinspect.probes.rules import SAVES
 from netinspect.sources.interface import NodeSource
 
 T = TypeVar("T")
-
-_MODES = ("iptables", "ipvs", "nftables")
-
 
 def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
     """Make one trip to a node with a plan of `probes.rules`, and parse all that came.
@@ -47,9 +43,9 @@ def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
     return RulesReading(
         node=source.node,
         links=read(LINKS.name, parse_ip_addr),
-        kube_proxy_mode=read(dataplane.KUBE_PROXY_MODE.name, _parse_mode),
+        kube_proxy_mode=read(dataplane.KUBE_PROXY_MODE.name, parse_mode),
         saves={kind: read(kind.tool, _parse_save) for kind in SAVES if kind.tool in asked},
-        nft=read(dataplane.NFT_RULESET, parse_nft_json),
+        nft=read(dataplane.NFT_TABLES, parse_nft_lines),
         virtual_servers=read(dataplane.IPVS_LIST, _or_nothing(parse_listed)),
         traffic=read(dataplane.IPVS_RATE, _or_nothing(parse_rates))
         if dataplane.IPVS_RATE in asked
@@ -78,13 +74,6 @@ def _or_nothing(parser: Callable[[bytes], tuple[T, ...]]) -> Callable[[bytes], t
 def _parse_save(stdout: bytes) -> Ruleset:
     # Comments and names of links may hold any byte. A backslash would be read as part of the tool's own quoting.
     return parse_iptables_save(stdout.decode("utf-8", "replace"))
-
-
-def _parse_mode(stdout: bytes) -> str:
-    mode = stdout.decode("utf-8", "backslashreplace").strip()
-    if mode not in _MODES:
-        raise ParseError("no mode of kube-proxy", source="/proxyMode", line=mode)
-    return mode
 
 
 def _gaps(node: str, answer: NodeAnswer) -> tuple[Gap, ...]:

@@ -14,6 +14,8 @@ import msgspec
 from netinspect.models.address import Address
 from netinspect.models.fact import Gap
 
+# gc=False: these hold no cycles, and a large cluster's maps are so many that looking for some takes a third of the time.
+
 
 class Mode(StrEnum):
     """A mode of kube-proxy, in its own words (`/proxyMode`)."""
@@ -35,7 +37,7 @@ class Hook(StrEnum):
     INPUT = "input"
 
 
-class Destination(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Destination(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """What a packet is sent to.
 
     Attributes:
@@ -64,7 +66,7 @@ class SourceKind(StrEnum):
     """The packet came in by one of the links (`cni0`; a trailing `+` or `*` is written `+`)."""
 
 
-class SourceCondition(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class SourceCondition(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """One condition on a packet's source.
 
     Attributes:
@@ -95,7 +97,7 @@ class Outcome(StrEnum):
     """No rule of the Service dataplane does anything to it: it goes on with its destination unchanged."""
 
 
-class RuleRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class RuleRef(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", omit_defaults=True):
     """One rule, map element or IPVS line that a statement comes from.
 
     Attributes:
@@ -112,7 +114,7 @@ class RuleRef(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
     bytes: int | None = None
 
 
-class Backend(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Backend(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", omit_defaults=True):
     """Where a branch sends packets.
 
     Attributes:
@@ -143,7 +145,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
         return self.address in self.masqueraded_from
 
 
-class Branch(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Branch(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", omit_defaults=True):
     """What happens to packets of some sources.
 
     Attributes:
@@ -167,7 +169,7 @@ class Branch(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     rules: tuple[RuleRef, ...] = ()
 
 
-class MapEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class MapEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """What happens at one hook to packets for one destination.
 
     Attributes:
@@ -184,7 +186,7 @@ class MapEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     service: str = ""
 
 
-class ServiceMap(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ServiceMap(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """What one node does with packets to Services, in one family.
 
     Attributes:

@@ -1,5 +1,6 @@
-# Prints each nft table that is not one of iptables' as nft's JSON, a line a table, without counters and set elements.
-# POSIX sh, run as a probe. What an iptables table holds is read by iptables-save, which says it in iptables' words.
+# Prints each nft table that is not one of iptables' as nft's JSON, a line a table. POSIX sh, run as a probe. Arguments:
+# flags of nft (-s without counters, -t without elements of sets). What a table of iptables holds is read by
+# iptables-save, which says it in iptables' words.
 # `nft list tables` (1.0.6) reads every rule that there is, in gigabytes of a large cluster; `list chains` does not.
 tables=$({ nft list chains || echo "failed $?"; } | grep -E '^(table|failed) ')
 printf '%s\n' "$tables" | {
@@ -17,7 +18,7 @@ printf '%s\n' "$tables" | {
         echo "a table with an uncommon name was not read: $family $name" >&2
         code=1
         ;;
-      *) nft -j -s -t list table "$family" "$name" || code=$? ;;
+      *) nft -j "$@" list table "$family" "$name" || code=$? ;;
     esac
   done
   exit "$code"

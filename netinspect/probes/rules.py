@@ -24,7 +24,7 @@ def build_rules_plan() -> Plan:
             LINKS,
             dataplane.KUBE_PROXY_MODE,
             *dataplane.build_iptables_probes(),
-            dataplane.build_nft_ruleset_probe(),
+            dataplane.build_nft_tables_probe(),
             *_only(dataplane.build_ipvs_probes(), (dataplane.IPVS_LIST,)),
             dataplane.build_ipset_probe(),
         )
@@ -42,8 +42,8 @@ def build_iptables_text_plan(saves: Collection[SaveKind]) -> Plan:
 
 
 def build_nftables_plan() -> Plan:
-    """Ask for all of nf_tables, as JSON."""
-    return Plan((LINKS, dataplane.build_nft_ruleset_probe()))
+    """Ask for nf_tables, as JSON, but for what iptables-nft wrote."""
+    return Plan((LINKS, dataplane.build_nft_tables_probe()))
 
 
 def build_nftables_text_plan() -> Plan:

@@ -22,7 +22,7 @@ LOADED = (
 ALL = (
     *dataplane.build_dataplane_plan().node_probes,
     *dataplane.build_ipvs_probes(),
-    dataplane.build_nft_ruleset_probe(),
+    dataplane.build_nft_text_probe(),
     dataplane.build_ipset_probe(),
 )
 CHAIN = "nft add chain ip filter INPUT '{ type filter hook input priority 0; }'"
@@ -66,11 +66,8 @@ def test_a_kernel_without_rules_is_left_so(bare: Machine) -> None:
     # kube-proxy does not run there, and a machine has links.
     silent = {name: each for name, each in results.items() if name not in ("kube-proxy-mode", "links")}
     assert {name: each.exit_code for name, each in silent.items()} == dict.fromkeys(silent, 0)
-    tables = {
-        name: parse_nft_json(each.stdout).tables for name, each in silent.items() if name.startswith("nft")
-    }
-    assert tables == {"nft-tables": (), "nft-ruleset": ()}
-    assert {each.stdout for name, each in silent.items() if name not in tables} == {b""}
+    assert parse_nft_json(silent.pop("nft-tables").stdout).tables == ()
+    assert {each.stdout for each in silent.values()} == {b""}
     assert b"the kernel has no nf_tables" in results["nft-tables"].stderr
     bare.shell("nft list ruleset; ipset list; ipvsadm -Ln")
     assert {"nf_tables", "ip_set", "ip_vs"} <= list_modules(bare)
@@ -150,6 +147,6 @@ def test_sets_and_virtual_servers_are_read(bare: Machine) -> None:
     assert list_modules(bare) == before
     assert results["ipset-names"].stdout == b"KUBE-CLUSTER-IP\n"
     assert b"create KUBE-CLUSTER-IP hash:ip,port" in results["ipset-save"].stdout
-    assert b"-A -t 10.96.0.10:53 -s rr" in results["ipvs-save"].stdout
+    assert b"TCP  10.96.0.10:53 rr" in results["ipvs-list"].stdout
     assert b"[fd00::a]:53" in results["ipvs-list"].stdout
     assert b"TCP  0A60000A:0035 rr" in results["ipvs-table"].stdout

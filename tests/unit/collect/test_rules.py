@@ -39,7 +39,7 @@ def whole() -> dict[str, CommandResult]:
         "links": result("links", LO),
         "kube-proxy-mode": result("kube-proxy-mode", b"iptables"),
         **{kind.tool: result(kind.tool, SAVE if kind.family == 6 else b"") for kind in SAVES},
-        "nft-ruleset": result("nft-ruleset", NFT),
+        "nft-tables": result("nft-tables", NFT),
         "ipvs-list": result("ipvs-list", LISTED),
         "ipset-save": result("ipset-save", IPSET),
     }
@@ -86,9 +86,9 @@ def test_what_is_not_asked_is_unasked_and_what_does_not_come_is_missing() -> Non
     [
         ("kube-proxy-mode", result("kube-proxy-mode", b"<html>"), Reason.UNPARSABLE),
         ("kube-proxy-mode", result("kube-proxy-mode", code=7, stderr=b"refused"), Reason.FAILED),
-        ("nft-ruleset", result("nft-ruleset", NFT[:-1]), Reason.UNPARSABLE),
-        ("nft-ruleset", result("nft-ruleset", NFT, code=None), Reason.TRUNCATED),
-        ("nft-ruleset", result("nft-ruleset", code=127), Reason.TOOL_MISSING),
+        ("nft-tables", result("nft-tables", NFT[:-1]), Reason.UNPARSABLE),
+        ("nft-tables", result("nft-tables", NFT, code=None), Reason.TRUNCATED),
+        ("nft-tables", result("nft-tables", code=127), Reason.TOOL_MISSING),
         ("ipvs-list", result("ipvs-list", LISTED[:-3]), Reason.UNPARSABLE),
         ("ipset-save", result("ipset-save", b"add X 1\n"), Reason.UNPARSABLE),
         ("links", result("links", b""), Reason.UNPARSABLE),
@@ -100,7 +100,7 @@ def test_a_part_that_is_not_whole_is_missing_for_a_reason(
     reading = read({**whole(), name: changed})
     facts: dict[str, object] = {
         "kube-proxy-mode": reading.kube_proxy_mode,
-        "nft-ruleset": reading.nft,
+        "nft-tables": reading.nft,
         "ipvs-list": reading.virtual_servers,
         "ipset-save": reading.ipsets,
         "links": reading.links,

@@ -11,7 +11,7 @@ from netinspect.probes import dataplane
 from netinspect.probes.plan import Plan, encode_plan, read_script
 from tests.unit.probes.shells import SHELLS, why_missing
 
-GUARDED = dataplane.build_nft_ruleset_probe().argv
+GUARDED = dataplane.build_nft_tables_probe().argv
 OMIT = read_script("omit.sh")
 
 
