@@ -59,6 +59,7 @@ def test_reads_a_whole_table_of_both_kinds_of_chains() -> None:
         ("ip6tables-nft-save v1.8.11 (nf_tables)", "1.8.11", XtablesBackend.NFT),
         ("iptables-save v1.8.9 (nf_tables)", "1.8.9", XtablesBackend.NFT),
         ("xtables-save v1.8.2", "1.8.2", XtablesBackend.NFT),
+        ("ip6tables-nft-save v1.8.2", "1.8.2", XtablesBackend.NFT),
     ],
 )
 def test_knows_version_and_backend_by_the_head(program: str, version: str, backend: XtablesBackend) -> None:
@@ -111,6 +112,9 @@ def test_only_the_nft_backend_calls_a_table_incompatible() -> None:
         (GENERATED + "*nat\n", "the output ends within a table"),
         (GENERATED + "*nat\nCOMMIT\n", "the output ends within a table"),
         (GENERATED + "*nat\nCOMMIT\nCOMMIT\n", "expected the mark that the table is complete"),
+        (GENERATED + "*nat\nCOMMIT x\n", "expected a chain, a rule or COMMIT"),
+        (GENERATED + "*nat\nCOMMIT\n# Completely\n", "expected the mark that the table is complete"),
+        (GENERATED + "*nat\nCOMMIT\n# Completed by x\n", "expected the mark that the table is complete"),
         (GENERATED + "*nat\nCOMMIT\n" + COMPLETED[:-1], "the output ends within a line"),
     ],
 )
@@ -120,9 +124,11 @@ def test_refuses_what_no_save_prints(text: str, message: str) -> None:
         parse_iptables_save(text)
 
 
-def test_shows_the_line_and_the_place() -> None:
-    """What is wrong with a quote is pointed at."""
-    text = table_text(":X - [0:0]", '-A X -m comment --comment "a"b -j ACCEPT')
+@pytest.mark.parametrize(
+    "line", ['-A X -m comment --comment "a"b -j ACCEPT', '-A X -m comment --comment "a -j ACCEPT']
+)
+def test_shows_the_line_and_the_place(line: str) -> None:
+    """What is wrong with a quote is pointed at, with a partner at the wrong place or with none."""
     with pytest.raises(ParseError) as caught:
-        parse_iptables_save(text)
-    assert (caught.value.line, caught.value.column) == ('-A X -m comment --comment "a"b -j ACCEPT', 26)
+        parse_iptables_save(table_text(":X - [0:0]", line))
+    assert (caught.value.line, caught.value.column) == (line, line.index('"'))
