@@ -51,7 +51,6 @@ _LONGEST_PATH = 48
 """So many conditions on one source are told apart; what asks for more is named as undecided."""
 _MOST_SPLITS = 500
 """So many sources are told apart for one packet."""
-
 _PASS_BY = Unclear("the next rule that may match")
 _KEPT = bool, SourceCondition
 _HOSTS, _OTHERS = "hosts", "others"

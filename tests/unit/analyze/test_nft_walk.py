@@ -336,7 +336,9 @@ def test_what_is_not_tracked_is_not_translated() -> None:
     "unclear", [XT, {"xt": None}, {"hitherto": {"unheard": "of"}}, {"limit": {"rate": 1, "per": "second"}}]
 )
 def test_what_cannot_be_judged_counts_as_no_match_and_is_named(unclear: Object) -> None:
-    map_ = read(services((unclear, DROP), TO_ONE))
+    table = services((unclear, DROP), TO_ONE)
+    table.set("pairs", {"concat": [POD1, "cni0"]}, type=["ipv6_addr", "ifname"])
+    map_ = read(table)
     assert told(map_) == {WEB: [f"any: backends, {ONE}, undecided"]}
     (text,) = map_.entries[0].branches[0].undecided
     assert "kube-proxy web" in text
