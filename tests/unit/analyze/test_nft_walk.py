@@ -333,7 +333,15 @@ def test_what_is_not_tracked_is_not_translated() -> None:
 
 
 @pytest.mark.parametrize(
-    "unclear", [XT, {"xt": None}, {"hitherto": {"unheard": "of"}}, {"limit": {"rate": 1, "per": "second"}}]
+    "unclear",
+    [
+        XT,
+        {"xt": None},
+        {"hitherto": {"unheard": "of"}},
+        {"limit": {"rate": 1, "per": "second"}},
+        match(DPORT, "http", "<"),
+        match({"concat": [SADDR, IIFNAME]}, "@pairs"),
+    ],
 )
 def test_what_cannot_be_judged_counts_as_no_match_and_is_named(unclear: Object) -> None:
     table = services((unclear, DROP), TO_ONE)
