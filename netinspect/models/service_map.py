@@ -14,7 +14,8 @@ import msgspec
 from netinspect.models.address import Address
 from netinspect.models.fact import Gap
 
-# gc=False: these hold no cycles, and a large cluster's maps are so many that looking for some takes a third of the time.
+# gc=False: these hold no cycles, and in a large cluster's map there are so many of them that
+# looking for some takes a third of the time.
 
 
 class Mode(StrEnum):
