@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.iptables_text import write_save
-from netinspect.analyze.service_map_iptables import read_iptables_map
+from netinspect.analyze.iptables.service_map import read_iptables_map
 from netinspect.parse.iptables_save import parse_iptables_save
 
 LINES = 700_000

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from netinspect.analyze.service_chain_names import ServicePortName, iptables_endpoint_chain, iptables_hash
+from netinspect.analyze.service_map.chain_names import ServicePortName, iptables_endpoint_chain, iptables_hash
 
 _ENDPOINTS, _NODE_PORT_EVERY = 4, 10
 # Lines of 10 Services, one of them with a node port; and those that do not depend on Services.

@@ -22,7 +22,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from netinspect.analyze.service_map_nft import read_nft_map
+from netinspect.analyze.nft.service_map import read_nft_map
 from netinspect.parse.nft_json import parse_nft_json
 from tests.captures.capture_dataplanes import DATAPLANES, load
 

@@ -16,8 +16,8 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from netinspect.analyze.netns import locate_all
-from netinspect.analyze.veth import attach_pods
+from netinspect.analyze.links.netns import locate_all
+from netinspect.analyze.links.veth import attach_pods
 from netinspect.models.fact import Known
 from netinspect.models.kubernetes import ContainerStatus, ObjectMeta, Pod, PodSpec, PodStatus
 from netinspect.models.netns import ProcessTable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from netinspect.analyze.conntrack_counters import add_up, count_rise
+from netinspect.analyze.conntrack.counters import add_up, count_rise
 from netinspect.collect.dns import read_dns_runs
 from netinspect.collect.facts import read_fact
 from netinspect.models.conntrack import CpuStatistics

@@ -7,7 +7,7 @@ from functools import cache
 
 from msgspec.structs import replace
 
-from netinspect.analyze.flow_counts import FlowCounter, FlowNames
+from netinspect.analyze.conntrack.flow_counts import FlowCounter, FlowNames
 from netinspect.collect.facts import read_fact
 from netinspect.errors import ParseError
 from netinspect.models.command import CommandResult

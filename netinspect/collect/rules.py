@@ -24,6 +24,7 @@ from netinspect.sources.interface import NodeSource
 
 T = TypeVar("T")
 
+
 def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
     """Make one trip to a node with a plan of `probes.rules`, and parse all that came.
 

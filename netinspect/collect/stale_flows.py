@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netinspect.analyze.stale_flows import DeadSelector, is_translated_row
+from netinspect.analyze.conntrack.stale_flows import DeadSelector, is_translated_row
 from netinspect.collect.facts import read_fact
 from netinspect.collect.flows import collect_flows
 from netinspect.models.command import NodeAnswer

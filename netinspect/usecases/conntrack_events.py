@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from netinspect.analyze.flow_filter import matches
+from netinspect.analyze.conntrack.flow_filter import matches
 from netinspect.collect.conntrack_watch import collect_watch_setting, read_watch_end
 from netinspect.errors import DeadlineError, NetinspectError, ParseError
 from netinspect.models.conntrack import FlowEvent

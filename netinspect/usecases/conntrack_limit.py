@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from netinspect.analyze.conntrack_limit import describe_limit, list_gaps
-from netinspect.analyze.conntrack_limit_change import describe_change
-from netinspect.analyze.conntrack_limit_findings import check_limit
+from netinspect.analyze.conntrack.limit import describe_limit, list_gaps
+from netinspect.analyze.conntrack.limit_change import describe_change
+from netinspect.analyze.conntrack.limit_findings import check_limit
 from netinspect.collect.conntrack_limit import collect_limits, read_limits
 from netinspect.errors import CommandError
 from netinspect.models.command import CommandResult

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from netinspect.analyze.address_book import AddressBook, build_address_book, join_address_books
-from netinspect.analyze.flow_filter import build_row_test, matches, narrowing_addresses
-from netinspect.analyze.flow_names import find_changed_names, name_flow
+from netinspect.analyze.conntrack.flow_filter import build_row_test, matches, narrowing_addresses
+from netinspect.analyze.conntrack.flow_names import find_changed_names, name_flow
 from netinspect.collect.flows import collect_flows
 from netinspect.models.address import address_key
 from netinspect.models.cluster_state import ClusterState

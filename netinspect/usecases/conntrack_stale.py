@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from netinspect.analyze.flow_filter import matches
-from netinspect.analyze.stale_findings import build_finding
-from netinspect.analyze.stale_flows import DeadSelector, build_cluster_view, judge_samples
+from netinspect.analyze.conntrack.flow_filter import matches
+from netinspect.analyze.conntrack.stale_findings import build_finding
+from netinspect.analyze.conntrack.stale_flows import DeadSelector, build_cluster_view, judge_samples
 from netinspect.collect.stale_flows import collect_samples
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.conntrack import Flow

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from netinspect.analyze.address_book import build_address_book
-from netinspect.analyze.flow_counts import FlowNames
-from netinspect.analyze.flow_filter import narrowing_addresses
-from netinspect.analyze.flow_groups import list_groups
-from netinspect.analyze.unreplied_syn import find_unreplied_syn, list_undecided
+from netinspect.analyze.conntrack.flow_counts import FlowNames
+from netinspect.analyze.conntrack.flow_filter import narrowing_addresses
+from netinspect.analyze.conntrack.flow_groups import list_groups
+from netinspect.analyze.conntrack.unreplied_syn import find_unreplied_syn, list_undecided
 from netinspect.collect.flow_counts import collect_flow_counts
 from netinspect.models.address_owner import OwnerKind
 from netinspect.models.cluster_state import ClusterState

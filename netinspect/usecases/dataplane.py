@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from netinspect.analyze.dataplane import describe_dataplane, list_gaps
-from netinspect.analyze.dataplane_agents import CILIUM_AGENTS, POD_SELECTORS, find_agent_pods
-from netinspect.analyze.dataplane_findings import check_dataplane
+from netinspect.analyze.dataplane.agents import CILIUM_AGENTS, POD_SELECTORS, find_agent_pods
+from netinspect.analyze.dataplane.findings import check_dataplane
+from netinspect.analyze.dataplane.in_use import describe_dataplane, list_gaps
 from netinspect.errors import ClusterError, DeadlineError
 from netinspect.models.address import parse_address
 from netinspect.models.dataplane import AgentPod, DataplaneHints, DataplaneReading, NodeDataplane

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netinspect.analyze.dns_case import DnsCase, find_unsent
-from netinspect.analyze.dns_expected import NamedServices, find_expected, key_of
-from netinspect.analyze.dns_judge import judge_dns
-from netinspect.analyze.dns_notes import describe_case
-from netinspect.analyze.dns_questions import (
+from netinspect.analyze.dns.case import DnsCase, find_unsent
+from netinspect.analyze.dns.expected import NamedServices, find_expected, key_of
+from netinspect.analyze.dns.judge import judge_dns
+from netinspect.analyze.dns.notes import describe_case
+from netinspect.analyze.dns.questions import (
     DnsServer,
     NameQuestions,
     design_questions,
@@ -21,7 +21,7 @@ from netinspect.analyze.dns_questions import (
     list_steps,
     plan_name,
 )
-from netinspect.analyze.dns_results import follow_all
+from netinspect.analyze.dns.results import follow_all
 from netinspect.collect.dns import DnsReading, collect_dns
 from netinspect.errors import UsageError
 from netinspect.models.address import Address

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netinspect.analyze.dns_origin import assume_origin, describe_other_files, find_origin
-from netinspect.analyze.netns import locate_all
+from netinspect.analyze.dns.origin import assume_origin, describe_other_files, find_origin
+from netinspect.analyze.links.netns import locate_all
 from netinspect.collect.dns import collect_resolver
 from netinspect.errors import CommandError, TargetError
 from netinspect.models.debug_pod import Privilege

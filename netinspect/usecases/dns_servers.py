@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netinspect.analyze.dns_case import find_unsent
-from netinspect.analyze.dns_expected import find_expected
-from netinspect.analyze.dns_judge_names import is_settled
-from netinspect.analyze.dns_questions import list_full_names, plan_name
-from netinspect.analyze.dns_servers import (
+from netinspect.analyze.dns.case import find_unsent
+from netinspect.analyze.dns.expected import find_expected
+from netinspect.analyze.dns.judge_names import is_settled
+from netinspect.analyze.dns.questions import list_full_names, plan_name
+from netinspect.analyze.dns.servers import (
     complete_name,
     design_round,
     join_statistics,
     list_servers,
     mark_changed,
 )
-from netinspect.analyze.dns_servers_judge import judge_series
-from netinspect.analyze.dns_statistics import find_disagreements
+from netinspect.analyze.dns.servers_judge import judge_series
+from netinspect.analyze.dns.statistics import find_disagreements
 from netinspect.collect.dns_servers import SeriesReading, collect_links, collect_series
 from netinspect.errors import TargetError, UsageError
 from netinspect.models.address import Address

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from netinspect.analyze.dns_expected import NamedServices, key_of
-from netinspect.analyze.dns_names import ServiceName, is_label, split_service_name
+from netinspect.analyze.dns.expected import NamedServices, key_of
+from netinspect.analyze.dns.names import ServiceName, is_label, split_service_name
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.kubernetes import EndpointSlice, Service
 from netinspect.usecases.dns_targets import attempt

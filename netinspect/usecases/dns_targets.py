@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from netinspect.analyze.corefile import find_cluster_domain
-from netinspect.analyze.dns_service import build_dns_service, find_search_domain
+from netinspect.analyze.dns.corefile import find_cluster_domain
+from netinspect.analyze.dns.service import build_dns_service, find_search_domain
 from netinspect.errors import ClusterError, DeadlineError, ParseError, TargetError
 from netinspect.models.address import Address
 from netinspect.models.corefile import Corefile

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from netinspect.analyze.dns_questions import ADDRESS_TYPES, DnsServer
+from netinspect.analyze.dns.questions import ADDRESS_TYPES, DnsServer
 from netinspect.errors import TargetError, UsageError
 from netinspect.models.debug_pod import Privilege
 from netinspect.models.dns_cluster import DnsCluster

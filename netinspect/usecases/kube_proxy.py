@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from netinspect.analyze.kube_proxy_max import depends_on_version, is_capped
+from netinspect.analyze.conntrack.kube_proxy_max import depends_on_version, is_capped
 from netinspect.errors import ClusterError, DeadlineError, ParseError
 from netinspect.models.fact import Fact, Known, Reason, Unavailable
 from netinspect.models.kubernetes import Node

@@ -16,7 +16,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from netinspect.analyze.address_book import build_address_book
-from netinspect.analyze.flow_names import name_flow
+from netinspect.analyze.conntrack.flow_names import name_flow
 from netinspect.errors import NetinspectError
 from netinspect.models.address_owner import OwnerKind
 from netinspect.models.cluster_state import ClusterState

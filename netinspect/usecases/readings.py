@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from netinspect.analyze.netns import find_pinned, locate_all
+from netinspect.analyze.links.netns import find_pinned, locate_all
 from netinspect.collect.node import collect
 from netinspect.models.debug_pod import Privilege
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable

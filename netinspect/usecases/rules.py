@@ -6,18 +6,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from netinspect.analyze.iptables_listing import list_chains
-from netinspect.analyze.ipvs_listing import list_virtual_servers
-from netinspect.analyze.nft_listing import list_nft_chains
-from netinspect.analyze.rules_choice import RuleTarget, choose_rules, choose_virtual_servers
-from netinspect.analyze.service_maps import (
+from netinspect.analyze.iptables.listing import list_chains
+from netinspect.analyze.ipvs.listing import list_virtual_servers
+from netinspect.analyze.nft.listing import list_nft_chains
+from netinspect.analyze.rules.choice import RuleTarget, choose_rules, choose_virtual_servers
+from netinspect.analyze.rules.service_maps import (
     ReadMap,
     choose_maps,
     list_local_addresses,
     list_reading_gaps,
     read_maps,
 )
-from netinspect.analyze.service_rules import ServiceNames, build_service_names, name_rules
+from netinspect.analyze.rules.service_rules import ServiceNames, build_service_names, name_rules
 from netinspect.errors import TargetError
 from netinspect.models.chain_listing import ListedChain
 from netinspect.models.cluster_state import ClusterState

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from netinspect.analyze.link_owner import find_by_address, find_link_owner
-from netinspect.analyze.veth import attach_pods
+from netinspect.analyze.links.owner import find_by_address, find_link_owner
+from netinspect.analyze.links.veth import attach_pods
 from netinspect.errors import CommandError, TargetError
 from netinspect.models.address import Address
 from netinspect.models.fact import Gap, Reason, Unavailable

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.cluster
 _LOG = logging.getLogger(__name__)
 
 WEB = "netinspect.test/web:1"
-# analyze/stale_flows.py: what changed less than so long ago is listed as young.
+# analyze/conntrack/stale_flows.py: what changed less than so long ago is listed as young.
 GRACE_S = 30
 CHURN_MINUTES = float(os.environ.get("NETINSPECT_CHURN_MINUTES", "2"))
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from netinspect.analyze.expected_service_map import expected_service_map
-from netinspect.analyze.service_map_compare import compare_maps
-from netinspect.analyze.service_map_ipvs import read_ipvs_map
+from netinspect.analyze.expected.service_map import expected_service_map
+from netinspect.analyze.ipvs.service_map import read_ipvs_map
+from netinspect.analyze.service_map.compare import compare_maps
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Known, Reason, Unavailable
 from netinspect.models.kubernetes import EndpointSlice, Node, Service

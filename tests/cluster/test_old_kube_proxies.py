@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from netinspect.analyze.service_map_compare import compare_maps
+from netinspect.analyze.service_map.compare import compare_maps
 from tests.captures.capture_dataplanes import SETTINGS, Case, capture
 from tests.captures.kube_proxy_lab import NAMESPACE, Lab, new_lab
 from tests.cluster.bench import golang, paths

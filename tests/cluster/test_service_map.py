@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import pytest
 
-from netinspect.analyze.expected_service_map import expected_service_map
-from netinspect.analyze.service_map_compare import compare_maps
-from netinspect.analyze.service_map_iptables import read_iptables_map
-from netinspect.analyze.service_map_nft import read_nft_map
+from netinspect.analyze.expected.service_map import expected_service_map
+from netinspect.analyze.iptables.service_map import read_iptables_map
+from netinspect.analyze.nft.service_map import read_nft_map
+from netinspect.analyze.service_map.compare import compare_maps
 from netinspect.models.address import Address
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Known, Reason, Unavailable

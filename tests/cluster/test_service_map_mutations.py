@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import pytest
 from msgspec.structs import replace
 
-from netinspect.analyze.nft_words import say_statement
-from netinspect.analyze.service_map_compare import compare_maps
-from netinspect.analyze.service_map_iptables import read_iptables_map
-from netinspect.analyze.service_map_nft import read_nft_map
+from netinspect.analyze.iptables.service_map import read_iptables_map
+from netinspect.analyze.nft.service_map import read_nft_map
+from netinspect.analyze.nft.words import say_statement
+from netinspect.analyze.service_map.compare import compare_maps
 from netinspect.models.address import Address, parse_address
 from netinspect.models.nft import NftChain, NftRuleset
 from netinspect.models.service_map import Hook, ServiceMap

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from netinspect.analyze.dataplane import describe_dataplane
-from netinspect.analyze.dataplane_findings import check_dataplane
+from netinspect.analyze.dataplane.findings import check_dataplane
+from netinspect.analyze.dataplane.in_use import describe_dataplane
 from netinspect.collect.dataplane import collect_dataplane
 from netinspect.models.command import NodeAnswer
 from netinspect.models.dataplane import Confidence, Dataplane, DataplaneHints, NodeDataplane

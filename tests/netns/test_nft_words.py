@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from netinspect.analyze.nft_words import say_statement
+from netinspect.analyze.nft.words import say_statement
 from netinspect.models.nft import NftRule, NftRuleset
 from netinspect.models.nft_statement import Counter
 from netinspect.parse.nft_json import parse_nft_json

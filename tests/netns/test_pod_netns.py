@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from netinspect.analyze.netns import find_pinned, locate_all
+from netinspect.analyze.links.netns import find_pinned, locate_all
 from netinspect.models.address import parse_address
 from netinspect.models.fact import Fact, Known, Unavailable
 from netinspect.models.kubernetes import ContainerStatus, ObjectMeta, Pod, PodIP, PodSpec, PodStatus

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from netinspect.analyze.dns_follow import follow_plan
-from netinspect.analyze.dns_plan import plan_queries
+from netinspect.analyze.dns.follow import follow_plan
+from netinspect.analyze.dns.plan import plan_queries
 from netinspect.models.address import parse_address
 from netinspect.models.dns import DnsAnswer, DnsOutcome, DnsQuestion, DnsRecord
 from netinspect.models.resolver import Libc, LookupEnd, LookupResult, QueryPlan

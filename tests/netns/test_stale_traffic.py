@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from netinspect.analyze.stale_traffic import idle_s, judge_traffic
+from netinspect.analyze.conntrack.stale_traffic import idle_s, judge_traffic
 from netinspect.models.conntrack import Flow
 from netinspect.models.conntrack_limit import ConntrackSysctls
 from netinspect.models.stale_flow import FlowPair, StaleStatus, Verdict

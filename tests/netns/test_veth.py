@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netinspect.analyze.link_owner import find_by_address, find_link_owner
-from netinspect.analyze.veth import attach_pods
+from netinspect.analyze.links.owner import find_by_address, find_link_owner
+from netinspect.analyze.links.veth import attach_pods
 from netinspect.models.address import parse_address
 from netinspect.models.fact import Known, Reason, Unavailable
 from netinspect.models.kubernetes import ObjectMeta, Pod, PodSpec

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from netinspect.analyze.expected_service_map import expected_service_map
-from netinspect.analyze.mode_traits import Version, read_version
-from netinspect.analyze.service_map_iptables import read_iptables_map
-from netinspect.analyze.service_map_ipvs import read_ipvs_map
-from netinspect.analyze.service_map_nft import read_nft_map
+from netinspect.analyze.expected.mode_traits import Version, read_version
+from netinspect.analyze.expected.service_map import expected_service_map
+from netinspect.analyze.iptables.service_map import read_iptables_map
+from netinspect.analyze.ipvs.service_map import read_ipvs_map
+from netinspect.analyze.nft.service_map import read_nft_map
 from netinspect.models.address import Address
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Known, Reason, Unavailable

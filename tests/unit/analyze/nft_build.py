@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from netinspect.analyze.service_map_nft import read_nft_map
+from netinspect.analyze.nft.service_map import read_nft_map
 from netinspect.models.address import parse_address
 from netinspect.models.nft import NftRuleset
 from netinspect.models.service_map import Branch, Hook, MapEntry, ServiceMap, SourceCondition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from netinspect.analyze.service_map_iptables import read_iptables_map
+from netinspect.analyze.iptables.service_map import read_iptables_map
 from netinspect.models.address import parse_address, show_endpoint
 from netinspect.models.ipset import IpSet
 from netinspect.models.iptables import Rule, Ruleset

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from netinspect.analyze.expected_service_map import expected_service_map
+from netinspect.analyze.expected.service_map import expected_service_map
 from netinspect.models.address import parse_address
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Known, Reason, Unavailable

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from netinspect.analyze.stale_flows import ClusterView, build_cluster_view
+from netinspect.analyze.conntrack.stale_flows import ClusterView, build_cluster_view
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.conntrack import Flow
 from netinspect.models.conntrack_limit import ConntrackSysctls

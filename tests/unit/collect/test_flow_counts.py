@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from netinspect.analyze.address_book import build_address_book
-from netinspect.analyze.flow_counts import FlowNames
+from netinspect.analyze.conntrack.flow_counts import FlowNames
 from netinspect.collect.flow_counts import collect_flow_counts
 from netinspect.models.address import parse_address
 from netinspect.models.command import CommandResult, NodeAnswer

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netinspect.analyze.flow_filter import build_row_test, matches
+from netinspect.analyze.conntrack.flow_filter import build_row_test, matches
 from netinspect.collect.flows import FlowSelector, collect_flows
 from netinspect.errors import ParseError
 from netinspect.models.address import parse_address

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netinspect.analyze.address_book import build_address_book
-from netinspect.analyze.flow_names import name_flow
+from netinspect.analyze.conntrack.flow_names import name_flow
 from netinspect.models.named_flow import NamedFlow
 from netinspect.models.report import Report
 from netinspect.render.conntrack import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from netinspect.analyze.stale_flows import judge_samples
+from netinspect.analyze.conntrack.stale_flows import judge_samples
 from netinspect.models.stale_flow import StaleFlow, StaleStatus
 from netinspect.render.conntrack_stale import COLUMNS, Row, choose_shown, fold, name_of, remarks
 from netinspect.render.table import render_table

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 from msgspec.structs import replace
 
-from netinspect.analyze.flow_counts import KEPT
+from netinspect.analyze.conntrack.flow_counts import KEPT
 from netinspect.models.address_owner import show_owner
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.command import CommandResult, NodeAnswer

@@ -1,0 +1,1 @@
+"""Which of the ways to Services a node uses, and what is left there of others."""

@@ -1,0 +1,1 @@
+"""What is asked of cluster DNS, and what is wrong with the answers."""

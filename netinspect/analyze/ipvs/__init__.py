@@ -1,0 +1,1 @@
+"""What virtual servers of IPVS, with the rules and sets beside them, do with packets to Services."""

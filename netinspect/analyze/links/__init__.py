@@ -1,0 +1,1 @@
+"""Which link of a node is a pod's, and which netns."""

@@ -1,0 +1,1 @@
+"""What rules of nft do with packets to Services: walked from the hooks, as a packet would."""

@@ -1,0 +1,1 @@
+"""Which rules are shown, of which dataplane, and whose they are."""

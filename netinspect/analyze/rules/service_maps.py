@@ -1,0 +1,125 @@
+"""From what was read of a node to its service maps: one for each set of rules that packets meet there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from netinspect.analyze.iptables.service_map import read_iptables_map
+from netinspect.analyze.ipvs.service_map import read_ipvs_map
+from netinspect.analyze.nft.service_map import read_nft_map
+from netinspect.models.address import Address
+from netinspect.models.fact import Gap, Known, Reason, Unavailable
+from netinspect.models.iptables import Ruleset
+from netinspect.models.rules_reading import RulesReading
+from netinspect.models.service_map import ServiceMap
+
+FAMILIES = (4, 6)
+
+
+class ReadMap(msgspec.Struct, frozen=True, kw_only=True):
+    """A service map, and which tool's rules it was read from (`iptables-legacy-save`, `nft`, `ipvsadm`)."""
+
+    tool: str
+    service_map: ServiceMap
+
+
+def list_local_addresses(reading: RulesReading) -> tuple[Address, ...]:
+    """Return the addresses of the node's own links, both families, each once."""
+    if not isinstance(reading.links, Known):
+        return ()
+    return tuple(dict.fromkeys(entry.local for link in reading.links.value for entry in link.addresses))
+
+
+def read_maps(reading: RulesReading) -> tuple[ReadMap, ...]:
+    """Read a map from each set of rules that is known, empty ones too."""
+    local = list_local_addresses(reading)
+    by_family = {family: [each for each in local if each.version == family] for family in FAMILIES}
+    return tuple(
+        each
+        for family in FAMILIES
+        for each in (
+            *_read_saves(reading, family, by_family[family]),
+            *_read_nft(reading, family, by_family[family]),
+            *_read_ipvs(reading, family, by_family[family]),
+        )
+    )
+
+
+def choose_maps(maps: Iterable[ReadMap], kube_proxy_mode: str | None) -> tuple[ReadMap, ...]:
+    """Return the maps of a node that its packets meet as kube-proxy's: of its mode where that says something.
+
+    Args:
+        maps: of one node, both families.
+        kube_proxy_mode: what kube-proxy itself says; None where it could not be asked.
+    """
+    filled = [each for each in maps if each.service_map.entries]
+    chosen = [each for each in filled if each.service_map.mode.value == kube_proxy_mode]
+    return tuple(chosen or filled)
+
+
+def list_reading_gaps(reading: RulesReading) -> tuple[Gap, ...]:
+    """Return what of a node's rules could not be read; what was not asked for is none."""
+    facts = (
+        ("the links", reading.links),
+        *((f"the rules of {kind.tool}", fact) for kind, fact in reading.saves.items()),
+        ("the rules of nft", reading.nft),
+        ("the virtual servers of IPVS", reading.virtual_servers),
+        ("the traffic of IPVS", reading.traffic),
+        ("the sets of ipset", reading.ipsets),
+    )
+    subject = f"node/{reading.node}"
+    missing = (
+        Gap(subject, what, fact.reason, fact.detail)
+        for what, fact in facts
+        if isinstance(fact, Unavailable) and fact.reason is not Reason.NOT_APPLICABLE
+    )
+    return (*reading.gaps, *missing, *_unreadable_tables(reading))
+
+
+def _unreadable_tables(reading: RulesReading) -> Iterator[Gap]:
+    for kind, fact in reading.saves.items():
+        for table in fact.value.tables.values() if isinstance(fact, Known) else ():
+            if table.unreadable is not None:
+                what = f"table {table.name} of {kind.tool}"
+                yield Gap(f"node/{reading.node}", what, Reason.UNPARSABLE, table.unreadable)
+
+
+def _read_saves(reading: RulesReading, family: int, local: Sequence[Address]) -> Iterator[ReadMap]:
+    sets = reading.ipsets.value if isinstance(reading.ipsets, Known) else {}
+    for kind, fact in reading.saves.items():
+        if kind.family == family and isinstance(fact, Known):
+            yield ReadMap(
+                tool=kind.tool,
+                service_map=read_iptables_map(reading.node, family, fact.value, local, sets),
+            )
+
+
+def _read_nft(reading: RulesReading, family: int, local: Sequence[Address]) -> Iterator[ReadMap]:
+    if isinstance(reading.nft, Known):
+        service_map = read_nft_map(reading.node, family, reading.nft.value, local)
+        yield ReadMap(tool="nft", service_map=service_map)
+
+
+def _read_ipvs(reading: RulesReading, family: int, local: Sequence[Address]) -> Iterator[ReadMap]:
+    """Read the virtual servers; which rules of iptables stand before them depends on the backend that has any."""
+    if not isinstance(reading.virtual_servers, Known):
+        return
+    servers = [each for each in reading.virtual_servers.value if each.service.family == family]
+    if not servers:
+        return
+    sets = reading.ipsets.value if isinstance(reading.ipsets, Known) else {}
+    rules = _kube_proxy_rules(reading, family)
+    service_map = read_ipvs_map(reading.node, family, servers, rules, sets, local)
+    yield ReadMap(tool="ipvsadm", service_map=service_map)
+
+
+def _kube_proxy_rules(reading: RulesReading, family: int) -> Ruleset:
+    known = [
+        fact.value
+        for kind, fact in reading.saves.items()
+        if kind.family == family and isinstance(fact, Known)
+    ]
+    ours = [each for each in known if each.chain("nat", "KUBE-SERVICES") is not None]
+    return next(iter((*ours, *known)), Ruleset())
