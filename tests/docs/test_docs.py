@@ -198,7 +198,7 @@ def test_kinds_of_reports() -> None:
 
 def test_findings() -> None:
     """docs/output.md lists exactly the ids of findings that the code knows, with severities that exist."""
-    sources = (ROOT / "netinspect" / "analyze").glob("*.py")
+    sources = (ROOT / "netinspect" / "analyze").rglob("*.py")
     texts = [path.read_text("utf-8") for path in sources]
     known = {each for text in texts for each in re.findall(r'"((?:dns|conntrack|dataplane)-[a-z-]+)"', text)}
     rows = table(document("docs/output.md"), "finding")
