@@ -14,7 +14,7 @@ from netinspect.models.ipvs import Forwarding, ServiceAddress
 from netinspect.parse.ipvsadm import parse_listed, parse_saved
 from netinspect.parse.ipvsadm_traffic import parse_rates, parse_statistics
 from netinspect.render.ipvsadm import render_virtual_servers
-from tests.machine.machine import Machine
+from tests.machine.machine import Machine, booted, why_not
 
 pytestmark = pytest.mark.machine
 
@@ -80,25 +80,22 @@ mkdir -p /run/www
 echo hello >/run/www/index.html
 ip netns exec pod busybox httpd -p 8080 -h /run/www
 """
-_END = """
-kill $(ip netns pids pod) || true
-ip netns del client
-ip netns del pod
-ip link del cni0
-ip link del kube-ipvs0
-# Connection tracking can be unloaded again only without them.
-nft flush ruleset
-modprobe -r ip_vs_rr ip_vs_wrr ip_vs
-"""
 
 
 @pytest.fixture(scope="module")
-def world(machine: Machine) -> Iterator[Machine]:
-    """Give the machine with a client, a pod, and links as a node has them."""
-    machine.check(_WORLD)
-    machine.check(f"cat >/run/ask.pl <<'END'\n{_ASK}END")
-    yield machine
-    machine.check(_END)
+def world() -> Iterator[Machine]:
+    """Boot a machine with a client, a pod, and links as a node has them.
+
+    It is not the other tests' machine: IPVS holds connection tracking until its last connection times out, and they
+    unload that.
+    """
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    with booted() as machine:
+        machine.check(_WORLD)
+        machine.check(f"cat >/run/ask.pl <<'END'\n{_ASK}END")
+        yield machine
 
 
 @pytest.fixture(autouse=True)
