@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from netinspect.collect.dataplane import parse_mode, parse_nft_lines
 from netinspect.collect.facts import read_fact
-from netinspect.models.command import CommandResult, NodeAnswer
-from netinspect.models.fact import Fact, Gap, Reason
-from netinspect.models.iptables import Ruleset
+from netinspect.collect.rule_texts import list_trip_gaps, parse_mode, parse_nft_lines, parse_save
+from netinspect.models.command import CommandResult
+from netinspect.models.fact import Fact
 from netinspect.models.rules_reading import UNASKED, RulesReading
 from netinspect.parse.ip_addr import parse_ip_addr
 from netinspect.parse.ipset_save import parse_ipsets
-from netinspect.parse.iptables_save import parse_iptables_save
 from netinspect.parse.ipvsadm import parse_listed
 from netinspect.parse.ipvsadm_traffic import parse_rates, parse_statistics
 from netinspect.probes import dataplane
@@ -45,14 +43,14 @@ def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
         node=source.node,
         links=read(LINKS.name, parse_ip_addr),
         kube_proxy_mode=read(dataplane.KUBE_PROXY_MODE.name, parse_mode),
-        saves={kind: read(kind.tool, _parse_save) for kind in SAVES if kind.tool in asked},
+        saves={kind: read(kind.tool, parse_save) for kind in SAVES if kind.tool in asked},
         nft=read(dataplane.NFT_TABLES, parse_nft_lines),
         virtual_servers=read(dataplane.IPVS_LIST, _or_nothing(parse_listed)),
         traffic=read(dataplane.IPVS_RATE, _or_nothing(parse_rates))
         if dataplane.IPVS_RATE in asked
         else stats,
         ipsets=read(dataplane.IPSET_SAVE, parse_ipsets),
-        gaps=_gaps(source.node, answer),
+        gaps=list_trip_gaps(source.node, answer),
     )
 
 
@@ -70,15 +68,3 @@ def collect_raw(source: NodeSource, plan: Plan) -> tuple[CommandResult, ...]:
 def _or_nothing(parser: Callable[[bytes], tuple[T, ...]]) -> Callable[[bytes], tuple[T, ...]]:
     """Take no output at all for no servers: ipvsadm always prints titles, so it was not run (probes/loaded.sh)."""
     return lambda stdout: parser(stdout) if stdout else ()
-
-
-def _parse_save(stdout: bytes) -> Ruleset:
-    # Comments and names of links may hold any byte. A backslash would be read as part of the tool's own quoting.
-    return parse_iptables_save(stdout.decode("utf-8", "replace"))
-
-
-def _gaps(node: str, answer: NodeAnswer) -> tuple[Gap, ...]:
-    if answer.is_whole:
-        return ()
-    detail = "the stream was cut before its end mark"
-    return (Gap(f"node/{node}", "the end of the node's answer", Reason.TRUNCATED, detail),)

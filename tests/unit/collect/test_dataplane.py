@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from netinspect.collect.dataplane import collect_dataplane, parse_mode, parse_nft_lines
+from netinspect.collect.dataplane import collect_dataplane
+from netinspect.collect.rule_texts import parse_mode, parse_nft_lines
 from netinspect.errors import ParseError
 from netinspect.models.command import CommandResult
 from netinspect.models.dataplane import DataplaneReading, VirtualServerCounts
