@@ -6,7 +6,7 @@ ipsetWithIptablesChain, iptablesJumpChain) and pkg/proxy/ipvs/netlink_linux.go (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 
 from netinspect.analyze.expected.branches import (
@@ -31,18 +31,20 @@ from netinspect.models.service_map import (
 )
 
 Branches = tuple[Branch, ...]
+ClusterIps = Mapping[tuple[str, int], Sequence[Address]]
+"""The ClusterIPs of all Services, by protocol and port: kube-proxy's set KUBE-CLUSTER-IP."""
 _HOOKS = (Hook.PREROUTING, Hook.OUTPUT)
 
 
-def expect_ipvs(port: ProxiedPort, place: ProxyPlace, cluster_ips: Sequence[Address]) -> Iterator[MapEntry]:
+def expect_ipvs(port: ProxiedPort, place: ProxyPlace, cluster_ips: ClusterIps) -> Iterator[MapEntry]:
     """Yield the entries of one Service port.
 
     Args:
         port: the port.
         place: where kube-proxy runs.
-        cluster_ips: of all Services that have this port number and protocol.
+        cluster_ips: of all Services.
     """
-    external = _masqueraded(port, place, _fallback(port))
+    external = _external(port, place, port.port, cluster_ips)
     internal = _internal(port, place, cluster_ips)
     for hook in _HOOKS:
         yield _entry(hook, port, port.cluster_ip, port.port, internal)
@@ -52,8 +54,9 @@ def expect_ipvs(port: ProxiedPort, place: ProxyPlace, cluster_ips: Sequence[Addr
             guarded = (*_firewall(port, place, hook, address), *external)
             yield _entry(hook, port, address, port.port, guarded)
         if port.node_port:
+            branches = _external(port, place, port.node_port, cluster_ips)
             for address in _node_addresses(place):
-                yield _entry(hook, port, address, port.node_port, external)
+                yield _entry(hook, port, address, port.node_port, branches)
     if port.health_check_port:
         for protocol in place.traits.health_check_protocols:
             yield health_check(port, protocol)
@@ -64,37 +67,48 @@ def _entry(hook: Hook, port: ProxiedPort, address: Address, number: int, branche
     return MapEntry(hook=hook, destination=destination, branches=branches, service=str(port.name))
 
 
-def _fallback(port: ProxiedPort) -> tuple[UsedEndpoint, ...]:
-    """Return the endpoints for packets from outside: where there are no local ones, those of all nodes."""
-    return port.external or port.choice.cluster
-
-
-def _internal(port: ProxiedPort, place: ProxyPlace, cluster_ips: Sequence[Address]) -> Branches:
+def _internal(port: ProxiedPort, place: ProxyPlace, cluster_ips: ClusterIps) -> Branches:
     endpoints = port.internal or port.choice.cluster
     if not endpoints:
         return (Branch(outcome=Outcome.NO_DESTINATION),)
     if place.config.masquerade_all:
         return (_loopback(port, place, endpoints), to_backends(port, endpoints, place, masquerade=True))
-    if place.pods is not None:
-        when = negate(place.pods)
+    if place.pods is None:
+        masqueraded = _from_cluster_ips(port, place, endpoints, port.port, cluster_ips)
     else:
-        # Packets of the node to a virtual address may have a virtual address as source: all are on kube-ipvs0.
-        values = canonical(str(ip_network(each)) for each in cluster_ips)
-        when = SourceCondition(kind=SourceKind.NETWORK, values=values)
-    return (
-        _loopback(port, place, endpoints),
-        to_backends(port, endpoints, place, masquerade=True, when=(when,)),
-        to_backends(port, endpoints, place),
-    )
+        masqueraded = (to_backends(port, endpoints, place, masquerade=True, when=(negate(place.pods),)),)
+    return (_loopback(port, place, endpoints), *masqueraded, to_backends(port, endpoints, place))
 
 
-def _masqueraded(port: ProxiedPort, place: ProxyPlace, endpoints: Sequence[UsedEndpoint]) -> Branches:
-    """Return what happens to packets to an external address: masqueraded unless the policy is Local."""
+def _external(port: ProxiedPort, place: ProxyPlace, number: int, cluster_ips: ClusterIps) -> Branches:
+    """Return what happens to packets to a port of an external address: masqueraded unless the policy is Local."""
+    endpoints = port.external or port.choice.cluster  # where there are no local ones, those of all nodes
     if not endpoints:
         return (Branch(outcome=Outcome.NO_DESTINATION),)
     if port.is_external_local:
-        return (to_backends(port, endpoints, place),)
+        own = _from_cluster_ips(port, place, endpoints, number, cluster_ips)
+        return (*own, to_backends(port, endpoints, place))
     return _loopback(port, place, endpoints), to_backends(port, endpoints, place, masquerade=True)
+
+
+def _from_cluster_ips(
+    port: ProxiedPort,
+    place: ProxyPlace,
+    endpoints: Sequence[UsedEndpoint],
+    number: int,
+    cluster_ips: ClusterIps,
+) -> Branches:
+    """Return the branch of packets that the node sends with a ClusterIP as source: all of these are on kube-ipvs0.
+
+    Where nothing tells pods' traffic, these are masqueraded instead of what comes from elsewhere. The rule asks for
+    the port that they are sent to, and not for the address.
+    """
+    own = cluster_ips.get((port.name.protocol, number), ())
+    if place.config.masquerade_all or place.pods is not None or not own:
+        return ()
+    values = canonical(str(ip_network(each)) for each in own)
+    when = SourceCondition(kind=SourceKind.NETWORK, values=values)
+    return (to_backends(port, endpoints, place, masquerade=True, when=(when,)),)
 
 
 def _loopback(port: ProxiedPort, place: ProxyPlace, endpoints: Sequence[UsedEndpoint]) -> Branch:

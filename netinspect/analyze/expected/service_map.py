@@ -107,7 +107,7 @@ def _expect(ports: Sequence[ProxiedPort], place: ProxyPlace, mode: Mode) -> Iter
         cluster_ips[port.name.protocol, port.port].append(port.cluster_ip)
     for port in ports:
         if mode is Mode.IPVS:
-            entries = expect_ipvs(port, place, cluster_ips[port.name.protocol, port.port])
+            entries = expect_ipvs(port, place, cluster_ips)
         else:
             entries = expect_netfilter(port, place)
         doubted = [str(each.address) for each in port.endpoints if each.is_doubted]

@@ -152,6 +152,22 @@ def test_ipvs_without_local_detection_masquerades_from_virtual_addresses() -> No
     assert map_[f"output [{VIP[6]}]:80"] == f"::1/128: 1 2 3 | {sources}: masquerade 1 2 3 | 1 2 3"
 
 
+def test_ipvs_without_local_detection_does_so_whatever_address_the_port_is_of() -> None:
+    """The rule asks for the source's address and the destination's port: a Local policy is no matter to it."""
+    by_port = [{"name": "http", "port": 80, "nodePort": 30080, "protocol": "TCP"}]
+    local = service("web", by_port, type="LoadBalancer", ingress=[BALANCER[6]], externalTrafficPolicy="Local")
+    high = service(
+        "high",
+        [{"name": "http", "port": 30080, "protocol": "TCP"}],
+        clusterIPs=["10.96.0.11", "fd00:10:96::b"],
+    )
+    map_ = told(expect(Mode.IPVS, state([local, high], slices()), config=ProxyConfig()))
+    assert map_[f"output [{BALANCER[6]}]:80"] == "fd00:10:96::a/128: masquerade 1 2 | 1 2"
+    assert map_["output [fd00:99::11]:30080"] == "fd00:10:96::b/128: masquerade 1 2 | 1 2"
+    told_all = replace(ProxyConfig(), masquerade_all=True)
+    assert told(expect(Mode.IPVS, local, config=told_all))[f"output [{BALANCER[6]}]:80"] == "1 2"
+
+
 @pytest.mark.parametrize(
     ("what", "labels"),
     [
