@@ -106,10 +106,8 @@ def _expect(ports: Sequence[ProxiedPort], place: ProxyPlace, mode: Mode) -> Iter
     for port in ports:
         cluster_ips[port.name.protocol, port.port].append(port.cluster_ip)
     for port in ports:
-        if mode is Mode.IPVS:
-            entries = expect_ipvs(port, place, cluster_ips)
-        else:
-            entries = expect_netfilter(port, place)
+        is_ipvs = mode is Mode.IPVS
+        entries = expect_ipvs(port, place, cluster_ips) if is_ipvs else expect_netfilter(port, place)
         doubted = [str(each.address) for each in port.endpoints if each.is_doubted]
         why = f"slices list {', '.join(doubted)} in several states: any may count"
         yield from (_leave_open(each, why) for each in entries) if doubted else entries
