@@ -63,7 +63,7 @@ def read_wish(
     Raises:
         UsageError: one is neither; the family is none.
     """
-    from netinspect.analyze.rules.choice import parse_rule_target
+    from netinspect.analyze.rules.target import parse_rule_target
     from netinspect.usecases.rules import RulesWish
 
     targets = tuple(parse_rule_target(name) for name in names or ())

@@ -9,7 +9,7 @@ import msgspec
 from netinspect.analyze.iptables.listing import list_chains
 from netinspect.analyze.ipvs.listing import list_virtual_servers
 from netinspect.analyze.nft.listing import list_nft_chains
-from netinspect.analyze.rules.choice import RuleTarget, choose_rules, choose_virtual_servers
+from netinspect.analyze.rules.choice import choose_rules, choose_virtual_servers
 from netinspect.analyze.rules.service_maps import (
     ReadMap,
     choose_maps,
@@ -18,6 +18,7 @@ from netinspect.analyze.rules.service_maps import (
     read_maps,
 )
 from netinspect.analyze.rules.service_rules import ServiceNames, build_service_names, name_rules
+from netinspect.analyze.rules.target import RuleTarget
 from netinspect.errors import TargetError
 from netinspect.models.chain_listing import ListedChain
 from netinspect.models.cluster_state import ClusterState

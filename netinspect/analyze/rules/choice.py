@@ -1,58 +1,17 @@
-"""Which rules are meant by `web`, `svc/web:http`, `10.96.0.10:53/udp` or `[fd00:96::a]:53`."""
+"""Which rules and virtual servers of nodes a target means."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_network
 
-import msgspec
-
-from netinspect.errors import UsageError
-from netinspect.models.address import Address, parse_address
+from netinspect.analyze.rules.target import RuleTarget
+from netinspect.models.address import Address
 from netinspect.models.ipvs_listing import ListedVirtualServer
-from netinspect.models.service_map import Destination
-from netinspect.models.service_rules import ServiceRules
+from netinspect.models.service_rules import Role, ServiceRules
 
-_SERVICE_TYPES = ("service", "services", "svc")
-_PROTOCOLS = ("tcp", "udp", "sctp")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-_BRACKETED = re.compile(r"\[([^]]+)](?::(\d+))?")
-_HIGHEST_PORT = 65535
-
-
-class RuleTarget(msgspec.Struct, frozen=True, kw_only=True):
-    """What one argument names: a Service, or a destination.
-
-    Attributes:
-        text: as it was given.
-        service: a Service's name; `""` where an address is named.
-        address: the destination's address.
-        port: a port's number, or the name of a Service's port; None is every port.
-        protocol: `tcp`, `udp` or `sctp`; `""` is every one.
-    """
-
-    text: str
-    service: str = ""
-    address: Address | None = None
-    port: int | str | None = None
-    protocol: str = ""
-
-
-def parse_rule_target(text: str) -> RuleTarget:
-    """Read one argument.
-
-    Raises:
-        UsageError: it is neither a Service nor an address.
-    """
-    rest, protocol = _split_protocol(text)
-    target = _read_address(rest) or _read_service(rest)
-    if target is None:
-        raise UsageError(
-            f'"{text}" is neither a service nor an address',
-            "write NAME[:PORT], svc/NAME[:PORT], IP[:PORT] or [IPV6]:PORT, each with /tcp, /udp or /sctp if need be",
-        )
-    return msgspec.structs.replace(target, text=text, protocol=protocol)
+_OF_SERVICES = (Role.CLUSTER_IP, Role.LOAD_BALANCER, Role.EXTERNAL_IP)
+"""Ways in at addresses that are a Service's and no node's."""
 
 
 def choose_rules(
@@ -74,7 +33,7 @@ def choose_rules(
     return tuple(
         each
         for each in items
-        if any(_is_meant(each, target, namespace, local.get(each.node, ())) for target in targets)
+        if any(are_rules_meant(each, target, namespace, local.get(each.node, ())) for target in targets)
     )
 
 
@@ -84,78 +43,57 @@ def choose_virtual_servers(
     """Return the virtual servers that one of the targets means, as `choose_rules` does."""
     if not targets:
         return tuple(each for each in items if not namespace or each.namespace == namespace)
-    return tuple(each for each in items if any(_is_server_meant(each, one, namespace) for one in targets))
+    return tuple(each for each in items if any(is_server_meant(each, one, namespace) for one in targets))
 
 
-def _is_server_meant(server: ListedVirtualServer, target: RuleTarget, namespace: str) -> bool:
+def is_server_meant(server: ListedVirtualServer, target: RuleTarget, namespace: str) -> bool:
+    """Whether a target means a virtual server."""
     address = server.address
     if target.protocol and target.protocol != address.protocol:
         return False
     if target.service:
         is_named = server.service == target.service and server.namespace == namespace
         return is_named and target.port in (None, server.port_name, address.port)
+    if target.is_node_port:
+        return target.port == address.port and server.role not in _OF_SERVICES
     # Port 0 takes every port.
     return address.address == target.address and (not address.port or target.port in (None, address.port))
 
 
-def _is_meant(rules: ServiceRules, target: RuleTarget, namespace: str, local: Collection[Address]) -> bool:
+def are_rules_meant(
+    rules: ServiceRules, target: RuleTarget, namespace: str, local: Collection[Address]
+) -> bool:
+    """Whether a target means what a node does with one destination.
+
+    Args:
+        rules: of one node.
+        target: what was named.
+        namespace: where Services are looked for.
+        local: the node's own addresses.
+    """
     destination = rules.destination
     if target.protocol and target.protocol != destination.protocol:
         return False
     if target.service:
         is_named = rules.service == target.service and rules.namespace == namespace
         return is_named and target.port in (None, rules.port_name, destination.port)
+    if target.address is None:
+        return target.port == destination.port and rules.role not in _OF_SERVICES
     if destination.address is not None:
         return destination.address == target.address and target.port in (None, destination.port)
     # An address without a port asks for what the address has itself: not for all node ports.
-    return target.port == destination.port and _is_taken(destination, target.address, local)
+    return target.port == destination.port and _is_taken(rules, target.address, local)
 
 
-def _is_taken(destination: Destination, address: Address | None, local: Collection[Address]) -> bool:
+def _is_taken(rules: ServiceRules, address: Address, local: Collection[Address]) -> bool:
     """Whether an address is one of the node's at which it takes the node port."""
     return (
-        address is not None
+        address.version == rules.family
         and (address in local or address.is_loopback)
-        and not any(_is_in(address, network) for network in destination.except_)
+        and not any(_is_in(address, network) for network in rules.destination.except_)
     )
 
 
 def _is_in(address: Address, network: str) -> bool:
     read = ip_network(network)
     return read.version == address.version and address in read
-
-
-def _split_protocol(text: str) -> tuple[str, str]:
-    rest, slash, last = text.rpartition("/")
-    return (rest, last) if slash and last in _PROTOCOLS and rest not in _SERVICE_TYPES else (text, "")
-
-
-def _read_address(text: str) -> RuleTarget | None:
-    bracketed = _BRACKETED.fullmatch(text)
-    if bracketed:
-        address, port = bracketed[1], bracketed[2] or ""
-    elif text.count(":") == 1:
-        address, _, port = text.partition(":")
-    else:
-        address, port = text, ""
-    try:
-        return RuleTarget(
-            text=text, address=parse_address(address), port=_read_number(port) if port else None
-        )
-    except ValueError:
-        return None
-
-
-def _read_service(text: str) -> RuleTarget | None:
-    kind, slash, name = text.rpartition("/")
-    service, _, port = name.partition(":")
-    if (slash and kind not in _SERVICE_TYPES) or not _NAME.fullmatch(service) or text.endswith(":"):
-        return None
-    return RuleTarget(text=text, service=service, port=int(port) if port.isdecimal() else port or None)
-
-
-def _read_number(text: str) -> int:
-    number = int(text)
-    if not text.isdecimal() or not 0 < number <= _HIGHEST_PORT:
-        raise ValueError(text)
-    return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from netinspect.analyze.rules.choice import parse_rule_target
+from netinspect.analyze.rules.target import parse_rule_target
 from netinspect.errors import ExitCode, TargetError
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable

@@ -1,38 +1,40 @@
-"""What an argument of `rules` means, and which rules it chooses."""
+"""Which rules and virtual servers a target means."""
 
 from __future__ import annotations
 
 import pytest
 
-from netinspect.analyze.rules.choice import (
-    RuleTarget,
-    choose_rules,
-    choose_virtual_servers,
-    parse_rule_target,
-)
-from netinspect.errors import UsageError
+from netinspect.analyze.rules.choice import choose_rules, choose_virtual_servers
+from netinspect.analyze.rules.target import parse_rule_target
 from netinspect.models.address import parse_address
 from netinspect.models.ipvs import ServiceAddress
 from netinspect.models.ipvs_listing import ListedVirtualServer
 from netinspect.models.service_map import Destination, Hook, Mode
-from netinspect.models.service_rules import ServiceRules
+from netinspect.models.service_rules import Role, ServiceRules
 
 
 def rules(
-    ip: str | None, port: int, protocol: str = "tcp", *, named: str = "demo/web", port_name: str = ""
+    ip: str | None,
+    port: int,
+    protocol: str = "tcp",
+    *,
+    named: str = "demo/web",
+    port_name: str = "",
+    family: int = 6,
+    role: Role = Role.UNKNOWN,
+    except_: tuple[str, ...] = (),
 ) -> ServiceRules:
     namespace, _, service = named.partition("/")
     address = parse_address(ip) if ip else None
     return ServiceRules(
         node="node-a",
-        family=6,
+        family=family,
         mode=Mode.NFTABLES,
         namespace=namespace,
         service=service,
         port_name=port_name,
-        destination=Destination(
-            address=address, protocol=protocol, port=port, except_=() if address else ("127.0.0.0/8",)
-        ),
+        role=role,
+        destination=Destination(address=address, protocol=protocol, port=port, except_=except_),
         hooks=(Hook.PREROUTING,),
         branches=(),
     )
@@ -40,55 +42,25 @@ def rules(
 
 DNS_UDP = rules("fd00:96::a", 53, "udp", named="kube-system/dns", port_name="dns")
 DNS_TCP = rules("fd00:96::a", 53, named="kube-system/dns", port_name="dns-tcp")
-HTTP = rules("10.96.0.20", 80, port_name="http")
-NODE_PORT = rules(None, 30080, port_name="http")
+HTTP = rules("10.96.0.20", 80, port_name="http", family=4)
+NODE_PORT = rules(None, 30080, port_name="http", family=4, except_=("127.0.0.0/8",))
+NODE_PORT_V6 = rules(None, 30080, named="", role=Role.NODE_PORT, except_=("::1/128",))
+NODE_PORT_LOOPBACK = rules(None, 30081, named="", family=4)
+NODE_PORT_ONE = rules("fd00:99::12", 30080, named="", role=Role.NODE_PORT)
+CLUSTER_IP = rules("fd00:96::b", 30080, named="", role=Role.CLUSTER_IP)
 STRANGER = rules("192.0.2.1", 80, named="")
-LOCAL = {"node-a": (parse_address("10.99.0.11"), parse_address("10.99.0.12"))}
-ALL = (DNS_UDP, DNS_TCP, HTTP, NODE_PORT, STRANGER)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("fd00:96::a", {"address": "fd00:96::a"}),
-        ("[fd00:96::a]:53", {"address": "fd00:96::a", "port": 53}),
-        ("[fd00:96::a]:53/udp", {"address": "fd00:96::a", "port": 53, "protocol": "udp"}),
-        ("[fd00:96::a]", {"address": "fd00:96::a"}),
-        ("10.96.0.20", {"address": "10.96.0.20"}),
-        ("10.96.0.20:80/sctp", {"address": "10.96.0.20", "port": 80, "protocol": "sctp"}),
-        ("web", {"service": "web"}),
-        ("svc/web", {"service": "web"}),
-        ("svc/tcp", {"service": "tcp"}),
-        ("service/web:http", {"service": "web", "port": "http"}),
-        ("services/web:80/tcp", {"service": "web", "port": 80, "protocol": "tcp"}),
-        ("web/udp", {"service": "web", "protocol": "udp"}),
-    ],
+LOCAL = {"node-a": tuple(map(parse_address, ("10.99.0.11", "10.99.0.12", "fd00:99::11")))}
+ALL = (
+    DNS_UDP,
+    DNS_TCP,
+    HTTP,
+    NODE_PORT,
+    NODE_PORT_V6,
+    NODE_PORT_LOOPBACK,
+    NODE_PORT_ONE,
+    CLUSTER_IP,
+    STRANGER,
 )
-def test_an_argument_is_read(text: str, expected: dict[str, object]) -> None:
-    if "address" in expected:
-        expected = {**expected, "address": parse_address(str(expected["address"]))}
-    assert parse_rule_target(text) == RuleTarget(text=text, **expected)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "[fd00::1]:",
-        "[fd00::1]:0",
-        "[fd00::1]:65536",
-        "[10.0.0.300]:1",
-        "pod/web",
-        "svc/",
-        "web:",
-        "we b",
-        "a/b/c",
-        ":80",
-    ],
-)
-def test_what_is_neither_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is neither a service nor an address"):
-        parse_rule_target(text)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +82,13 @@ def test_what_is_neither_is_refused(text: str) -> None:
         (("web:80", "192.0.2.1:80"), "demo", (HTTP, STRANGER)),
         (("10.99.0.99:30080",), "demo", ()),  # not one of the node's
         (("127.0.0.1:30080",), "demo", ()),  # one that is left out
-        (("[::1]:30080",), "demo", (NODE_PORT,)),
+        (("127.0.0.1:30081",), "demo", (NODE_PORT_LOOPBACK,)),
+        (("[::1]:30080",), "demo", ()),
+        (("[fd00:99::11]:30080",), "demo", (NODE_PORT_V6,)),  # the IPv4 one is another
+        (("[fd00:99::12]:30080",), "demo", (NODE_PORT_ONE,)),
+        ((":30080",), "demo", (NODE_PORT, NODE_PORT_V6, NODE_PORT_ONE)),
+        ((":30080/udp",), "demo", ()),
+        ((":80",), "demo", (HTTP, STRANGER)),  # no Service is known to have these addresses
         ((), "", ALL),
         ((), "demo", (HTTP, NODE_PORT)),
     ],
@@ -120,7 +98,12 @@ def test_rules_are_chosen(texts: tuple[str, ...], namespace: str, expected: tupl
 
 
 def server(
-    ip: str | None, port: int | None, *, named: str = "demo/web", port_name: str = ""
+    ip: str | None,
+    port: int | None,
+    *,
+    named: str = "demo/web",
+    port_name: str = "",
+    role: Role = Role.CLUSTER_IP,
 ) -> ListedVirtualServer:
     namespace, _, service = named.partition("/")
     return ListedVirtualServer(
@@ -128,6 +111,7 @@ def server(
         namespace=namespace,
         service=service,
         port_name=port_name,
+        role=role,
         address=ServiceAddress(
             family=6,
             protocol="tcp" if ip else None,
@@ -141,9 +125,10 @@ def server(
 
 V_DNS = server("fd00:96::a", 53, named="kube-system/dns", port_name="dns-tcp")
 V_WEB = server("fd00:96::20", 80, port_name="http")
+V_NODE_PORT = server("fd00:99::11", 80, named="", role=Role.NODE_PORT)
 V_ALL_PORTS = server("fd00:96::30", 0, named="")
 V_MARK = server(None, None, named="")
-SERVERS = (V_DNS, V_WEB, V_ALL_PORTS, V_MARK)
+SERVERS = (V_DNS, V_WEB, V_NODE_PORT, V_ALL_PORTS, V_MARK)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +141,8 @@ SERVERS = (V_DNS, V_WEB, V_ALL_PORTS, V_MARK)
         (("web", "fd00:96::a"), "demo", (V_DNS, V_WEB)),
         (("web:http",), "demo", (V_WEB,)),
         (("web:81",), "demo", ()),
+        ((":80",), "demo", (V_NODE_PORT,)),
+        ((":80/udp",), "demo", ()),
         (("dns",), "demo", ()),
         ((), "demo", (V_WEB,)),
         ((), "", SERVERS),
