@@ -30,9 +30,10 @@ class ModeTraits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         refuses: a Service without endpoints is refused, one without local endpoints under a Local policy is dropped.
             Else its virtual server is there without real servers (no endpoints), or leads to endpoints of other nodes.
-        refuses_own: the node's own packets to external addresses are refused or dropped likewise.
+        refuses_own: the node's own packets to external addresses are refused or dropped likewise. Those to its own
+            addresses always are: they come in again.
         refuses_own_before_dnat: that happens before the short way to endpoints of all nodes, which is then never gone.
-        refuses_own_to_node_ports: the node's own packets to node ports are refused or dropped likewise.
+        refuses_own_to_node_ports: the node's own packets to node ports are refused or dropped before that short way.
         refuses_node_ports_anywhere: at every local address, whatever `nodePortAddresses` says.
         short_ways: under externalTrafficPolicy Local, pods and the node itself reach all endpoints.
         firewall_without_endpoints: loadBalancerSourceRanges hold also for Services without endpoints.

@@ -32,9 +32,9 @@ def expect_netfilter(port: ProxiedPort, place: ProxyPlace) -> Iterator[MapEntry]
     for hook in _HOOKS:
         yield _entry(hook, port, port.cluster_ip, port.port, internal)
         for address in port.external_ips:
-            yield _entry(hook, port, address, port.port, _external(port, place, hook))
+            yield _entry(hook, port, address, port.port, _external(port, place, hook, address))
         for address in port.load_balancer_ips:
-            yield _entry(hook, port, address, port.port, _load_balancer(port, place, hook))
+            yield _entry(hook, port, address, port.port, _load_balancer(port, place, hook, address))
         if port.node_port:
             yield from _node_ports(port, place, hook)
     if port.health_check_port and place.traits.opens_health_checks:
@@ -63,16 +63,25 @@ def _internal(port: ProxiedPort, place: ProxyPlace) -> Branches:
     return to_backends(port, endpoints, place, masquerade=True, when=(negate(place.pods),)), plain
 
 
-def _external(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> Branches:
+def _external(port: ProxiedPort, place: ProxyPlace, hook: Hook, address: Address) -> Branches:
     """Return what happens to packets to an external address: chain KUBE-EXT, and what is behind it in filter."""
-    refusal = _refusal(port) if not port.external and _is_refused(place, hook) else ()
+    refusal = _refusal(port) if not port.external and _is_refused(place, hook, address) else ()
     if hook is Hook.OUTPUT and place.traits.refuses_own_before_dnat and refusal:
         return refusal
-    return (*_translation(port, place, hook), *refusal)
+    return _met((*_translation(port, place, hook), *refusal))
 
 
-def _is_refused(place: ProxyPlace, hook: Hook) -> bool:
-    return hook is Hook.PREROUTING or place.traits.refuses_own
+def _is_refused(place: ProxyPlace, hook: Hook, address: Address) -> bool:
+    # What the node sends to itself comes in again by `lo`, and meets INPUT there.
+    return hook is Hook.PREROUTING or place.traits.refuses_own or address in place.addresses
+
+
+def _met(branches: Branches) -> Branches:
+    """Return branches up to the first one that takes every source."""
+    for number, branch in enumerate(branches, 1):
+        if not branch.when:
+            return branches[:number]
+    return branches
 
 
 def _refusal(port: ProxiedPort) -> Branches:
@@ -91,9 +100,9 @@ def _translation(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> Branches:
     return (*short, to_backends(port, port.choice.local, place)) if port.choice.local else tuple(short)
 
 
-def _load_balancer(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> Branches:
+def _load_balancer(port: ProxiedPort, place: ProxyPlace, hook: Hook, address: Address) -> Branches:
     """Return what happens to packets to a load balancer's address: the source ranges stand before all else."""
-    branches = _external(port, place, hook)
+    branches = _external(port, place, hook, address)
     if not port.source_ranges or not _has_firewall(port, place, hook):
         return branches
     ranges = list(port.source_ranges)
@@ -113,23 +122,25 @@ def _has_firewall(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> bool:
 
 
 def _node_ports(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> Iterator[MapEntry]:
-    """Yield the entries of a node port: where it is offered, and where it is only refused."""
-    offered = (*_own_refusal(port, place, hook), *_translation(port, place, hook))
-    is_refused = not port.external and hook is Hook.PREROUTING
-    refused = _refusal(port) if is_refused else ()
+    """Yield the entries of a node port: where it is offered, and where it is only refused.
+
+    It is refused at INPUT, where the node's own packets come to as well, by `lo`.
+    """
+    refused = () if port.external else _refusal(port)
+    offered = _met((*_own_refusal(port, place, hook), *_translation(port, place, hook), *refused))
     elsewhere = refused if place.traits.refuses_node_ports_anywhere else ()
     if place.node_port_networks:
         for address in _offered_at(place):
-            yield _entry(hook, port, address, port.node_port, (*offered, *refused))
+            yield _entry(hook, port, address, port.node_port, offered)
         yield _entry(hook, port, None, port.node_port, elsewhere)
         return
     if _has_loopback(place):
-        yield _entry(hook, port, None, port.node_port, (*offered, *refused))
+        yield _entry(hook, port, None, port.node_port, offered)
         return
     destination = Destination(
         address=None, protocol=port.name.protocol, port=port.node_port, except_=(place.loopback,)
     )
-    yield MapEntry(hook=hook, destination=destination, branches=(*offered, *refused), service=str(port.name))
+    yield MapEntry(hook=hook, destination=destination, branches=offered, service=str(port.name))
     yield _entry(hook, port, None, port.node_port, elsewhere)
 
 

@@ -2,12 +2,12 @@
 
 The order of tables is the kernel's (`enum nf_ip_hook_priorities`): raw, mangle, nat, filter. What nat translates is
 followed no further: filter rules on it are no part of a service map. What it does not translate goes on to INPUT or
-FORWARD, by its destination.
+FORWARD, by its destination; the node's own packets to itself do so as well, by `lo`, when they have left OUTPUT.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -36,6 +36,8 @@ _WAYS = {
     (Hook.OUTPUT, False): _OUT,
 }
 """The chains that a packet passes, by its hook and whether it is for the node itself."""
+_BACK = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("filter", "INPUT"))
+"""Those that the node's own packets to itself pass then. They still are of a new connection; nat is done with them."""
 
 
 class HookWalker:
@@ -57,14 +59,21 @@ class HookWalker:
         """
         view = PacketView(packet)
         leaves: tuple[Leaf, ...] = (_START,)
-        for place in _WAYS[packet.hook, packet.is_local]:
-            if place in self._filled:
+        for place in self._on(_WAYS[packet.hook, packet.is_local]):
+            leaves = self._pass(leaves, *place, view)
+        if packet.hook is Hook.OUTPUT and packet.is_local:
+            view = PacketView(replace(packet, is_back=True))
+            for place in self._on(_BACK):
                 leaves = self._pass(leaves, *place, view)
         return leaves
 
     def leave(self, view: PacketView, mark: Mark) -> tuple[Leaf, ...]:
         """Return what nat POSTROUTING does to a packet with a mark: whether its source is rewritten (MASQUERADE)."""
         return self.rules.walk("nat", "POSTROUTING", view, mark)
+
+    def _on(self, way: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Return the chains of a way that do something."""
+        return (place for place in way if place in self._filled)
 
     def _pass(self, leaves: tuple[Leaf, ...], table: str, chain: str, view: PacketView) -> tuple[Leaf, ...]:
         after: list[Leaf] = []

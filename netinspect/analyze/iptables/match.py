@@ -109,6 +109,8 @@ def _ask_links(rule: Rule, view: PacketView, residue: Residue) -> bool:
 def _ask_in_link(value: Value, view: PacketView, residue: Residue) -> bool:
     if value.text == "+":
         return not value.negated
+    if view.is_back:
+        return holds_for_link(link_condition(value.text, negated=value.negated), LOOPBACK)
     # By the loopback link come the node's own packets only, and those are seen at OUTPUT.
     if not view.has_link or value.text == LOOPBACK:
         return value.negated

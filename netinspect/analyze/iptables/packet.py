@@ -40,6 +40,7 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True):
         port: its destination port.
         is_local: whether the destination is one of the node's addresses.
         is_translated: whether DNAT has happened on the way.
+        is_back: whether it is one of the node's own that has left by `lo` and comes in again.
     """
 
     hook: Hook
@@ -49,6 +50,7 @@ class Packet(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     is_local: bool
     is_translated: bool = False
+    is_back: bool = False
 
 
 class PacketView:
@@ -99,6 +101,12 @@ class PacketView:
         return not self.is_own
 
     @property
+    def is_back(self) -> bool:
+        """Whether it is one of the node's own that has left by `lo` and comes in again."""
+        self.asked |= _HOOK
+        return self.packet.is_back
+
+    @property
     def is_translated(self) -> bool:
         """Whether DNAT has happened."""
         self.asked |= _HOOK
@@ -113,6 +121,6 @@ class PacketView:
             self._number if asked & _ADDRESS else None,
             packet.port if asked & _PORT else None,
             packet.is_local if asked & _LOCAL else None,
-            (self.is_own, packet.is_translated) if asked & _HOOK else None,
+            (self.is_own, packet.is_translated, packet.is_back) if asked & _HOOK else None,
             mark if asked & _MARK else None,
         )

@@ -13,6 +13,7 @@ from netinspect.analyze.nft.match import Odds, judge
 from netinspect.analyze.nft.packet import Packet, State
 from netinspect.analyze.nft.sets import source_condition
 from netinspect.analyze.nft.values import Symbol, Unclear, value_of
+from netinspect.analyze.service_map.source_conditions import holds_for_link
 from netinspect.models.nft import NftTable
 from netinspect.models.nft_expression import (
     Binary,
@@ -208,7 +209,7 @@ def _look_up(
     if isinstance(found, Chances):
         choices = [(count / found.of, _pick(each, name, read)) for count, each in found.found]
         return Chance((*choices, (found.missed / found.of, False)) if found.missed else tuple(choices))
-    return _fork(found, name, packet, read)
+    return _fork(found, name, packet, state, read)
 
 
 def _pick(element: Element, name: str, read: Callable[[Element], Answer]) -> Answer:
@@ -216,15 +217,19 @@ def _pick(element: Element, name: str, read: Callable[[Element], Answer]) -> Ans
     return found if isinstance(found, Unclear) else Picked(found, element, name)
 
 
-def _fork(found: Sourced, name: str, packet: Packet, read: Callable[[Element], Answer]) -> Answer:
-    if found.symbol is Symbol.LINK and packet.origin is Hook.OUTPUT:
-        return False
+def _fork(
+    found: Sourced, name: str, packet: Packet, state: State, read: Callable[[Element], Answer]
+) -> Answer:
+    is_link_known = found.symbol is Symbol.LINK and packet.origin is Hook.OUTPUT
     choices: list[tuple[SourceCondition, Answer]] = []
     for part, element in found.found:
         condition = source_condition(found.symbol, (part,), negated=False)
         if isinstance(condition, Unclear):
             return condition
-        choices.append((condition, _pick(element, name, read)))
+        if not is_link_known:
+            choices.append((condition, _pick(element, name, read)))
+        elif holds_for_link(condition, state.link or None):
+            return _pick(element, name, read)
     return Fork(tuple(choices)) if choices else False
 
 

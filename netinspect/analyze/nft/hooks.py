@@ -24,12 +24,21 @@ _NAT_PRIORITY = {PREROUTING: -100, OUTPUT: -100, INPUT: 100, POSTROUTING: 100}
 
 
 class BaseChain(msgspec.Struct, frozen=True):
-    """A chain that packets enter from a hook."""
+    """A chain that packets enter from a hook.
+
+    Attributes:
+        table: its table.
+        chain: it.
+        type: `filter`, `nat` or `route`.
+        priority: its place among others.
+        link: the link by which packets come to it, where that is known.
+    """
 
     table: NftTable
     chain: NftChain
     type: str
     priority: int
+    link: str = ""
 
 
 def tables_of(ruleset: NftRuleset, family: int) -> tuple[NftTable, ...]:

@@ -11,10 +11,11 @@ from netinspect.analyze.nft.lookup import Chances, SetReader, Sourced, elements_
 from netinspect.analyze.nft.packet import Packet, SplitError, State
 from netinspect.analyze.nft.sets import ASKED, is_within, source_condition
 from netinspect.analyze.nft.values import Flags, Numbers, Symbol, Unclear, Value, value_of
+from netinspect.analyze.service_map.source_conditions import holds_for_link
 from netinspect.models.nft import NftTable
 from netinspect.models.nft_expression import Expression, List, Prefix, Range, Set, SetRef
 from netinspect.models.nft_statement import Match
-from netinspect.models.service_map import Hook, SourceCondition
+from netinspect.models.service_map import Hook, SourceCondition, SourceKind
 
 NEGATED = {"==": False, "in": False, "!=": True}
 """Operators that ask whether the left is in the right, and whether they ask for the contrary."""
@@ -53,7 +54,11 @@ def judge(match: Match, table: NftTable, packet: Packet, state: State, sets: Set
         if isinstance(match.right, _SETS)
         else _in_value(value, match.right, packet, negated=negated)
     )
-    return Unclear(match) if isinstance(judged, Unclear) else _turned(judged, negated=negated, packet=packet)
+    return (
+        Unclear(match)
+        if isinstance(judged, Unclear)
+        else _turned(judged, negated=negated, packet=packet, state=state)
+    )
 
 
 def is_source_in_set(match: Match) -> str | None:
@@ -61,12 +66,12 @@ def is_source_in_set(match: Match) -> str | None:
     return match.right.name if match.op == "==" and isinstance(match.right, SetRef) else None
 
 
-def _turned(judged: Judgement, *, negated: bool, packet: Packet) -> Judgement:
+def _turned(judged: Judgement, *, negated: bool, packet: Packet, state: State) -> Judgement:
     if isinstance(judged, SourceCondition):
         if not judged.values:
             return negated
-        if judged.kind == "link" and packet.origin is Hook.OUTPUT:
-            return negated
+        if judged.kind is SourceKind.LINK and packet.origin is Hook.OUTPUT:
+            return holds_for_link(judged, state.link or None) != negated
         return msgspec.structs.replace(judged, negated=negated)
     if isinstance(judged, Odds):
         return Odds(1 - judged.share) if negated else judged

@@ -49,6 +49,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         ct_mark: likewise of its connection.
         host_marks: other marks of packets from single hosts (hairpin), by host.
         is_tracked: False after `notrack`.
+        link: the link that it has come in by, where that is known.
         lookups: affinity sets that were looked into, with the chain that a hit leads to.
         updates: affinity sets that the packet's source is put into: name, seconds, chain.
         service: whose Service the rules say it is; empty as long as they do not.
@@ -60,6 +61,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     ct_mark: int | None = 0
     host_marks: tuple[tuple[str, int | None], ...] = ()
     is_tracked: bool = True
+    link: str = ""
     lookups: tuple[tuple[str, str], ...] = ()
     updates: tuple[tuple[str, int, str], ...] = ()
     service: str = ""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from netinspect.analyze.nft.branches import BranchBuilder
 from netinspect.analyze.nft.candidates import Candidate, Collector
 from netinspect.analyze.nft.hooks import (
@@ -32,6 +34,7 @@ from netinspect.models.nft import NftRuleset, NftTable
 from netinspect.models.service_map import Branch, Destination, Hook, MapEntry, Mode, Outcome, ServiceMap
 
 _HOOKS = (Hook.PREROUTING, Hook.OUTPUT)
+LOOPBACK = "lo"
 
 
 def read_nft_map(
@@ -73,10 +76,12 @@ class _Reader:
         self._kit = WalkKit()
         self._branches = BranchBuilder(Masquerading(tables, family, self._kit))
         before, after = base_chains(tables, PREROUTING), base_chains(tables, OUTPUT)
+        # What the node sends to itself comes in again by `lo`; nat has been asked already then.
+        again = (*_filters(tables, PREROUTING), *_filters(tables, INPUT))
         self._bases: dict[tuple[Hook, bool], tuple[BaseChain, ...]] = {
             (Hook.PREROUTING, True): before + _filters(tables, INPUT),
             (Hook.PREROUTING, False): before + _filters(tables, FORWARD),
-            (Hook.OUTPUT, True): after,
+            (Hook.OUTPUT, True): after + tuple(replace(each, link=LOOPBACK) for each in again),
             (Hook.OUTPUT, False): after,
         }
 

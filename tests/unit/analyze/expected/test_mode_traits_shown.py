@@ -14,6 +14,7 @@ from tests.unit.analyze.service_world import (
     CONFIG,
     EXTERNAL,
     VIP,
+    endpoint,
     expect,
     service,
     slices,
@@ -30,6 +31,7 @@ def shown(mode: Mode) -> dict[str, object]:
     """A mode's traits, as they are seen in expected IPv4 maps."""
     usual, local = _map(mode, EXPOSED), _map(mode, {**EXPOSED, **LOCAL})
     empty = _map(mode, EXPOSED, endpoints=())
+    elsewhere = _map(mode, {**EXPOSED, **LOCAL}, endpoints=(endpoint(3),))
     guarded = {"type": "LoadBalancer", "ingress": [BALANCER[4]], "loadBalancerSourceRanges": ["10.1.0.0/16"]}
     unguarded = _map(mode, guarded, endpoints=())
     checked = _map(mode, {"type": "LoadBalancer", "healthCheckNodePort": 32000, **LOCAL})
@@ -37,7 +39,7 @@ def shown(mode: Mode) -> dict[str, object]:
     return {
         "refuses": Outcome.REJECT in _outcomes(_branches(empty, Hook.PREROUTING, VIP[4])),
         "refuses_own": bool(_outcomes(_branches(empty, Hook.OUTPUT, EXTERNAL[4])) & REFUSED),
-        "refuses_own_to_node_ports": _is_refused_to_node_ports(empty, Hook.OUTPUT),
+        "refuses_own_to_node_ports": _is_refused_to_node_ports(elsewhere, Hook.OUTPUT),
         "refuses_node_ports_anywhere": _narrowed(mode, endpoints=()) == {"10.99.0.11", "any"},
         "short_ways": any(branch.when for branch in _branches(local, Hook.PREROUTING, EXTERNAL[4])),
         "firewall_without_endpoints": Outcome.DROP

@@ -46,6 +46,10 @@ def balancer(**fields: Any) -> dict[str, Any]:
     return {"type": "LoadBalancer", "ingress": [BALANCER[6]], **fields}
 
 
+def at_both(where: str, what: str) -> dict[str, str]:
+    return {f"{hook} {where}": what for hook in ("prerouting", "output")}
+
+
 def only(map_: dict[str, str], *words: str) -> dict[str, str]:
     """The entries whose name holds all of the words."""
     return {name: text for name, text in map_.items() if all(word in name for word in words)}
@@ -304,7 +308,7 @@ def test_the_internal_local_policy_keeps_packets_here(mode: Mode) -> None:
     ("mode", "version", "output"),
     [
         (Mode.IPTABLES, (1, 36), f"{PODS}: 3 4 | masquerade 3 4"),
-        (Mode.NFTABLES, (1, 36), f"{PODS}: 3 4 | masquerade 3 4 | drop"),
+        (Mode.NFTABLES, (1, 36), f"{PODS}: 3 4 | masquerade 3 4"),
         (Mode.NFTABLES, (1, 33), "drop"),
     ],
 )
@@ -337,8 +341,8 @@ def test_ipvs_uses_all_endpoints_where_there_are_no_local_ones() -> None:
                 f"output [{VIP[6]}]:80": "reject",
                 f"prerouting [{VIP[6]}]:80": "reject",
                 f"prerouting [{EXTERNAL[6]}]:80": "reject",
-                "prerouting any-::1/128:30080": "reject",
-                "prerouting any:30080": "reject",
+                **at_both("any-::1/128:30080", "reject"),
+                **at_both("any:30080", "reject"),
             },
         ),
         (
@@ -349,7 +353,7 @@ def test_ipvs_uses_all_endpoints_where_there_are_no_local_ones() -> None:
                 f"prerouting [{VIP[6]}]:80": "reject",
                 f"output [{EXTERNAL[6]}]:80": "reject",
                 f"prerouting [{EXTERNAL[6]}]:80": "reject",
-                "prerouting [fd00:99::11]:30080": "reject",
+                **at_both("[fd00:99::11]:30080", "reject"),
             },
         ),
         (
@@ -360,8 +364,7 @@ def test_ipvs_uses_all_endpoints_where_there_are_no_local_ones() -> None:
                 f"prerouting [{VIP[6]}]:80": "reject",
                 f"output [{EXTERNAL[6]}]:80": "reject",
                 f"prerouting [{EXTERNAL[6]}]:80": "reject",
-                "output any-::1/128:30080": "reject",
-                "prerouting any-::1/128:30080": "reject",
+                **at_both("any-::1/128:30080", "reject"),
             },
         ),
         (
@@ -389,13 +392,31 @@ def test_iptables_refuses_node_ports_also_where_it_does_not_offer_them() -> None
     config = replace(CONFIG, node_port_addresses=("fd00:7::/64",))
     nothing = state([service(type="NodePort", ports=NODE_PORT)], NONE)
     assert only(told(expect(Mode.IPTABLES, nothing, config=config)), ":30080") == {
-        "prerouting [fd00:7::1]:30080": "reject",
-        "prerouting any:30080": "reject",
+        **at_both("[fd00:7::1]:30080", "reject"),
+        **at_both("any:30080", "reject"),
     }
     local = state([service(type="NodePort", ports=NODE_PORT, externalTrafficPolicy="Local")], ONLY_ELSEWHERE)
     assert only(told(expect(Mode.IPTABLES, local, config=config)), "prerouting", ":30080") == {
         "prerouting [fd00:7::1]:30080": f"{PODS}: 3 4 | drop",
         "prerouting any:30080": "drop",
+    }
+    assert only(told(expect(Mode.IPTABLES, local, config=config)), "output", ":30080") == {
+        "output [fd00:7::1]:30080": f"{PODS}: 3 4 | masquerade 3 4",
+        "output any:30080": "drop",
+    }
+
+
+def test_what_the_node_sends_to_an_address_of_its_own_is_refused_as_it_comes_in_again() -> None:
+    """Other external addresses lead out of the node: iptables mode refuses nothing at OUTPUT then."""
+    own = "fd00:7::1"
+    ports = external(
+        externalIPs=[own, EXTERNAL[6]], type="LoadBalancer", ingress=["fd00:99::11", BALANCER[6]]
+    )
+    map_ = told(expect(Mode.IPTABLES, state([service(**ports)], NONE)))
+    assert set(only(map_, "output")) == {
+        f"output [{VIP[6]}]:80",
+        f"output [{own}]:80",
+        "output [fd00:99::11]:80",
     }
 
 

@@ -219,7 +219,7 @@ def test_policy_local_without_local_endpoints_drops_what_comes_from_outside() ->
     assert found["prerouting local:30080/tcp but ::1/128"] == f"{PODS}: {BOTH} | drop"
     assert found["prerouting [::1]:30080/tcp"] == "drop"
     assert found["output local:30080/tcp but ::1/128"] == f"{PODS}: {BOTH} | masquerade {BOTH}"
-    assert "output [::1]:30080/tcp" not in found
+    assert found["output [::1]:30080/tcp"] == "drop"
 
 
 def test_source_ranges_are_branches_and_the_rest_is_dropped() -> None:
@@ -564,13 +564,38 @@ def test_the_protection_of_loopback_addresses_is_no_service() -> None:
     martian = "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
     guarded = [f"INPUT ! -s ::1/128 -d ::1/128 {martian}", *FILTER, reject]
     found = told(read(ruleset(nat=[*HOOKS, "KUBE-SERVICES"], filter=guarded)))
-    assert found == {"prerouting local:30080/tcp": "reject"}
+    assert found == at_both("local:30080/tcp", "reject")
     closed = [f"INPUT ! -s ::1/128 -d ::1/128 -p tcp {martian}", *FILTER, reject]
     found = told(read(ruleset(nat=[*HOOKS, "KUBE-SERVICES"], filter=closed)))
     assert found == {
-        "prerouting [::1]:30080/tcp": "not ::1/128: drop | reject",
-        "prerouting local:30080/tcp but ::1/128": "reject",
+        **at_both("[::1]:30080/tcp", "not ::1/128: drop | reject"),
+        **at_both("local:30080/tcp but ::1/128", "reject"),
     }
+
+
+@pytest.mark.parametrize(
+    ("rule", "output"),
+    [
+        ("INPUT -j RETURN", None),
+        ("INPUT -i lo -j ACCEPT", None),
+        ("INPUT -i l+ -j ACCEPT", None),
+        ("INPUT -m addrtype --src-type LOCAL -j ACCEPT", None),
+        ("INPUT ! -i lo -j ACCEPT", "reject"),
+        ("INPUT -i eth0 -j ACCEPT", "reject"),
+        ("INPUT -m mark --mark 0x1/0x1 -j ACCEPT", "reject"),
+    ],
+)
+def test_what_the_node_sends_to_itself_comes_in_again_by_lo(rule: str, output: str | None) -> None:
+    reject = f"KUBE-EXTERNAL-SERVICES -p tcp -m addrtype --dst-type LOCAL -m tcp --dport 30080 {REFUSE}"
+    rules = ruleset(nat=[*HOOKS, "KUBE-SERVICES"], filter=[rule, *FILTER, reject])
+    assert told(read(rules)).get("output local:30080/tcp") == output
+
+
+def test_nat_is_asked_once_for_what_the_node_sends_to_itself() -> None:
+    lines = ["PREROUTING -p tcp -m tcp --dport 30080 -j DNAT --to-destination [fd00:10:244::1]:8080"]
+    mangle = ["PREROUTING -i lo -p tcp -m tcp --dport 30080 -j DROP"]
+    assert set(told(read(ruleset(nat=lines)))) == {"prerouting local:30080/tcp"}
+    assert told(read(ruleset(nat=lines, mangle=mangle)))["output local:30080/tcp"] == "drop"
 
 
 def test_host_ports_of_portmap_are_entries() -> None:

@@ -27,6 +27,7 @@ from tests.unit.analyze.nft_build import (
     DESTINATION,
     DPORT,
     DROP,
+    IIFNAME,
     L4PROTO,
     LOCAL_DADDR,
     MARK,
@@ -373,8 +374,34 @@ def test_a_node_port_without_endpoints_is_refused_where_packets_come_in() -> Non
     table.map("no-endpoint-nodeports", [element, goto("reject-chain")], type=["inet_proto", "inet_service"])
     map_ = read(table)
     assert told(map_) == {"any:30081/tcp except ::1/128": ["any: reject"]}
-    assert told(map_, Hook.OUTPUT) == {}
+    assert told(map_, Hook.OUTPUT) == told(map_)  # by `lo` what the node sends comes in, too
     assert map_.entries[0].service == "ns/svc:http"
+
+
+@pytest.mark.parametrize(
+    ("asked", "output"),
+    [
+        (match(IIFNAME, "lo"), {}),
+        (match(IIFNAME, "l*"), {}),
+        (vmap(IIFNAME, anonymous(["eth0", DROP], ["lo", ACCEPT])), {}),
+        (vmap(IIFNAME, anonymous(["eth0", ACCEPT])), {"any:30081/tcp": ["any: reject"]}),
+        (match(IIFNAME, anonymous("eth0", "lo")), {}),
+        (match(IIFNAME, "lo", "!="), {"any:30081/tcp": ["any: reject"]}),
+        (match(IIFNAME, "eth0"), {"any:30081/tcp": ["any: reject"]}),
+    ],
+)
+def test_what_the_node_sends_to_itself_comes_in_again_by_lo(asked: Any, output: dict[str, list[str]]) -> None:
+    refused = (LOCAL_DADDR, match(payload("tcp", "dport"), 30081), REJECT)
+    table = Table().base("input", "input", 0, (asked, ACCEPT), refused)
+    assert told(read(table), Hook.OUTPUT) == output
+
+
+def test_nat_is_asked_once_for_what_the_node_sends_to_itself() -> None:
+    port = match(payload("tcp", "dport"), 30081)
+    table = Table().nat("prerouting", (LOCAL_DADDR, port, dnat(POD1, 8080)))
+    assert told(read(table), Hook.OUTPUT) == {}
+    early = table.base("early", "prerouting", -300, (match(IIFNAME, "lo"), port, DROP))
+    assert told(read(early), Hook.OUTPUT) == {"any:30081/tcp": ["any: drop"]}
 
 
 # Other owners' tables, and what is not known.
