@@ -1,26 +1,18 @@
-"""What the expectations of all modes are made of: where kube-proxy runs, backends with shares, conditions on sources.
-
-Sources: kubernetes 1.36, cmd/kube-proxy/app/server.go (detectNodeIPs, newProxyServer: `primary`),
-cmd/kube-proxy/app/server_linux.go (getLocalDetectors), pkg/util/node/node.go (GetNodeHostIPs),
-pkg/proxy/util/nodeport_addresses.go (NewNodePortAddresses, GetNodeIPs), pkg/proxy/util/localdetector.go.
+"""What the expectations of all modes are made of: backends with shares, conditions on sources, and what the modes do
+alike but for their traits (`mode_traits`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_network
 
-import msgspec
 from msgspec.structs import replace
 
 from netinspect.analyze.expected.endpoints_used import UsedEndpoint
-from netinspect.analyze.expected.mode_traits import ModeTraits
 from netinspect.analyze.expected.proxied_ports import ProxiedPort
-from netinspect.analyze.sloppy_address import parse_network_sloppy, parse_sloppy
-from netinspect.models.address import Address, address_key
-from netinspect.models.kubernetes import Node
-from netinspect.models.proxy_config import PRIMARY, LocalMode, ProxyConfig
+from netinspect.analyze.expected.proxy_place import ProxyPlace
+from netinspect.models.address import Address
 from netinspect.models.service_map import (
     Backend,
     Branch,
@@ -32,63 +24,7 @@ from netinspect.models.service_map import (
     SourceKind,
 )
 
-LOOPBACK = {4: "127.0.0.0/8", 6: "::1/128"}
-_NOT_TOLD = {4: "127.0.0.1", 6: "::1"}
-
-
-class ProxyPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and how a kube-proxy runs, in one family.
-
-    Attributes:
-        family: 4 or 6.
-        node_ip: the node's primary address; a loopback one where the node has none.
-        pods: what tells the node's pods' traffic (or all pods'); None where nothing does.
-        node_port_networks: node ports are offered at the node's addresses in these; empty is at all.
-        addresses: the node's addresses; in IPVS mode without those of `kube-ipvs0`.
-        local_endpoints: address, port and protocol of each endpoint on the node that any Service uses.
-        config: kube-proxy's settings.
-        traits: what its mode and version do.
-    """
-
-    family: int
-    node_ip: Address
-    pods: SourceCondition | None
-    node_port_networks: tuple[str, ...]
-    addresses: tuple[Address, ...]
-    local_endpoints: frozenset[tuple[Address, int, str]] = frozenset()
-    config: ProxyConfig
-    traits: ModeTraits
-
-    @property
-    def loopback(self) -> str:
-        """The family's loopback network."""
-        return LOOPBACK[self.family]
-
-    @property
-    def node_port_addresses(self) -> tuple[Address, ...]:
-        """The node's addresses at which node ports are offered, where they are named one by one."""
-        networks = [ip_network(each) for each in self.node_port_networks]
-        own = (each for each in self.addresses if not each.is_loopback)
-        if not networks:
-            return tuple(own)
-        return tuple(each for each in own if any(each in network for network in networks))
-
-
-def build_place(
-    node: Node, family: int, config: ProxyConfig, traits: ModeTraits, addresses: Iterable[Address]
-) -> ProxyPlace:
-    """Return where a node's kube-proxy stands."""
-    node_ips = _node_ips(node, config, traits)
-    own = {each for each in addresses if each.version == family}
-    return ProxyPlace(
-        family=family,
-        node_ip=node_ips[family],
-        pods=_local_detector(node, family, config),
-        node_port_networks=_node_port_networks(family, config, traits, node_ips),
-        addresses=tuple(sorted(own, key=address_key)),
-        config=config,
-        traits=traits,
-    )
+Branches = tuple[Branch, ...]
 
 
 def no_source(networks: Sequence[str]) -> SourceCondition:
@@ -131,71 +67,74 @@ def to_backends(
     return Branch(outcome=Outcome.BACKENDS, backends=tuple(backends), masquerade=masquerade, when=when)
 
 
-def health_check(port: ProxiedPort, protocol: str) -> MapEntry:
-    """Return the entry by which a load balancer's question for endpoints is let in."""
-    return MapEntry(
-        hook=Hook.INPUT,
-        destination=Destination(address=None, protocol=protocol, port=port.health_check_port),
-        branches=(Branch(outcome=Outcome.ACCEPT),),
-        service=str(port.name),
-    )
+def masqueraded(
+    port: ProxiedPort,
+    endpoints: Sequence[UsedEndpoint],
+    place: ProxyPlace,
+    when: tuple[SourceCondition, ...] = (),
+) -> Branches:
+    """Return the branch of packets whose source is rewritten, and before it that of those which are let alone."""
+    branch = to_backends(port, endpoints, place, masquerade=True, when=when)
+    if place.traits.masquerades_loopback:
+        return (branch,)
+    loopback = SourceCondition(kind=SourceKind.NETWORK, values=(place.loopback,))
+    return to_backends(port, endpoints, place, when=(loopback,)), branch
+
+
+def short_ways(port: ProxiedPort, place: ProxyPlace) -> Branches:
+    """Return the branch of pods, whose packets go to all endpoints where others go to local ones only."""
+    if not place.traits.short_ways or place.pods is None:
+        return ()
+    return (to_backends(port, port.choice.cluster, place, when=(place.pods,)),)
+
+
+def refusal(port: ProxiedPort, place: ProxyPlace) -> Branches:
+    """Return what happens to packets for which there is no endpoint."""
+    if not place.traits.refuses:
+        return (Branch(outcome=Outcome.NO_DESTINATION),)
+    return (Branch(outcome=Outcome.DROP if port.choice.has_any else Outcome.REJECT),)
+
+
+def has_firewall(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> bool:
+    """Whether source ranges keep packets from a load balancer's address."""
+    traits = place.traits
+    if not port.source_ranges or (hook is Hook.PREROUTING and not traits.firewall_on_entry):
+        return False
+    is_refused_first = hook is Hook.OUTPUT and traits.refuses_own_before_dnat and not port.external
+    return not is_refused_first and (port.choice.has_any or traits.firewall_without_endpoints)
+
+
+def node_port_places(port: ProxiedPort, place: ProxyPlace) -> Iterator[Destination]:
+    """Yield where a node port is offered."""
+    protocol, number = port.name.protocol, port.node_port
+    if place.node_port_networks or place.traits.node_ports_one_by_one:
+        for address in place.node_port_addresses:
+            yield Destination(address=address, protocol=protocol, port=number)
+        return
+    except_ = () if place.has_loopback else (place.loopback,)
+    yield Destination(address=None, protocol=protocol, port=number, except_=except_)
+
+
+def health_checks(port: ProxiedPort, place: ProxyPlace) -> Iterator[MapEntry]:
+    """Yield the entries by which a load balancer's question for endpoints is let in."""
+    if not port.health_check_port or not place.traits.opens_health_checks:
+        return
+    for protocol in place.traits.health_check_protocols:
+        yield MapEntry(
+            hook=Hook.INPUT,
+            destination=Destination(address=None, protocol=protocol, port=port.health_check_port),
+            branches=(Branch(outcome=Outcome.ACCEPT),),
+            service=str(port.name),
+        )
+
+
+def entry(hook: Hook, port: ProxiedPort, address: Address, number: int, branches: Branches) -> MapEntry:
+    """Return what happens at a hook to packets to one address."""
+    destination = Destination(address=address, protocol=port.name.protocol, port=number)
+    return MapEntry(hook=hook, destination=destination, branches=branches, service=str(port.name))
 
 
 def _hairpin(port: ProxiedPort, endpoint: UsedEndpoint, place: ProxyPlace) -> tuple[Address, ...]:
     key = endpoint.address, endpoint.port, port.name.protocol
     is_masqueraded = place.traits.hairpin_of_all or key in place.local_endpoints
     return (endpoint.address,) if is_masqueraded else ()
-
-
-def _local_detector(node: Node, family: int, config: ProxyConfig) -> SourceCondition | None:
-    mode = config.detect_local_mode
-    if mode is LocalMode.BRIDGE_INTERFACE:
-        return SourceCondition(kind=SourceKind.LINK, values=(config.bridge_interface,))
-    if mode is LocalMode.INTERFACE_NAME_PREFIX:
-        return SourceCondition(kind=SourceKind.LINK, values=(f"{config.interface_name_prefix}+",))
-    networks = config.cluster_cidrs if mode is LocalMode.CLUSTER_CIDR else node.spec.pod_cidrs
-    own = _of_family(networks, family)
-    return SourceCondition(kind=SourceKind.NETWORK, values=(str(own[0]),)) if own else None
-
-
-def _of_family(texts: Iterable[str], family: int) -> list[IPv4Network | IPv6Network]:
-    networks = []
-    for text in texts:
-        with suppress(ValueError):
-            networks.append(parse_network_sloppy(text))
-    return [each for each in networks if each.version == family]
-
-
-def _node_ips(node: Node, config: ProxyConfig, traits: ModeTraits) -> dict[int, Address]:
-    """Return the node's primary address of each family: an InternalIP before an ExternalIP, in the API's order."""
-    found: dict[int, Address] = {}
-    for kind in ("InternalIP", "ExternalIP"):
-        for each in node.status.addresses:
-            if each.type == kind:
-                with suppress(ValueError):
-                    address = parse_sloppy(each.address)
-                    found.setdefault(address.version, address)
-    with suppress(ValueError):
-        bound = parse_sloppy(config.bind_address)
-        if not bound.is_unspecified:
-            found = {
-                bound.version: bound,
-                **{family: ip for family, ip in found.items() if family != bound.version},
-            }
-    known = list(found.items()) if traits.knows_both_node_ips else list(found.items())[:1]
-    return {family: dict(known).get(family, ip_address(text)) for family, text in _NOT_TOLD.items()}
-
-
-def _node_port_networks(
-    family: int, config: ProxyConfig, traits: ModeTraits, node_ips: dict[int, Address]
-) -> tuple[str, ...]:
-    """Return the networks of one family; empty where node ports are offered at all addresses.
-
-    That none of this family is told means all of this family, whatever is told of the other.
-    """
-    told = config.node_port_addresses or ((PRIMARY,) if traits.node_ports_at_primary else ())
-    if told == (PRIMARY,):
-        primary = node_ips[family]
-        return () if primary.is_loopback else (str(ip_network(primary)),)
-    networks = _of_family(told, family)
-    return () if any(each.prefixlen == 0 for each in networks) else tuple(map(str, networks))

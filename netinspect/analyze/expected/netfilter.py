@@ -11,18 +11,24 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 
 from netinspect.analyze.expected.branches import (
-    ProxyPlace,
+    Branches,
     canonical,
-    health_check,
+    entry,
+    has_firewall,
+    health_checks,
+    masqueraded,
     negate,
     no_source,
+    node_port_places,
+    refusal,
+    short_ways,
     to_backends,
 )
 from netinspect.analyze.expected.proxied_ports import ProxiedPort
+from netinspect.analyze.expected.proxy_place import ProxyPlace
 from netinspect.models.address import Address
 from netinspect.models.service_map import Branch, Destination, Hook, MapEntry, Outcome
 
-Branches = tuple[Branch, ...]
 _HOOKS = (Hook.PREROUTING, Hook.OUTPUT)
 
 
@@ -30,23 +36,14 @@ def expect_netfilter(port: ProxiedPort, place: ProxyPlace) -> Iterator[MapEntry]
     """Yield the entries of one Service port, also those that do nothing."""
     internal = _internal(port, place)
     for hook in _HOOKS:
-        yield _entry(hook, port, port.cluster_ip, port.port, internal)
+        yield entry(hook, port, port.cluster_ip, port.port, internal)
         for address in port.external_ips:
-            yield _entry(hook, port, address, port.port, _external(port, place, hook, address))
+            yield entry(hook, port, address, port.port, _external(port, place, hook, address))
         for address in port.load_balancer_ips:
-            yield _entry(hook, port, address, port.port, _load_balancer(port, place, hook, address))
+            yield entry(hook, port, address, port.port, _load_balancer(port, place, hook, address))
         if port.node_port:
             yield from _node_ports(port, place, hook)
-    if port.health_check_port and place.traits.opens_health_checks:
-        for protocol in place.traits.health_check_protocols:
-            yield health_check(port, protocol)
-
-
-def _entry(
-    hook: Hook, port: ProxiedPort, address: Address | None, number: int, branches: Branches
-) -> MapEntry:
-    destination = Destination(address=address, protocol=port.name.protocol, port=number)
-    return MapEntry(hook=hook, destination=destination, branches=branches, service=str(port.name))
+    yield from health_checks(port, place)
 
 
 def _internal(port: ProxiedPort, place: ProxyPlace) -> Branches:
@@ -54,21 +51,21 @@ def _internal(port: ProxiedPort, place: ProxyPlace) -> Branches:
     endpoints = port.internal
     if not endpoints:
         # iptables: filter KUBE-SERVICES is jumped to from FORWARD and OUTPUT. A ClusterIP is no local address.
-        return _refusal(port)
+        return refusal(port, place)
     if place.config.masquerade_all:
-        return (to_backends(port, endpoints, place, masquerade=True),)
+        return masqueraded(port, endpoints, place)
     plain = to_backends(port, endpoints, place)
     if place.pods is None:
         return (plain,)
-    return to_backends(port, endpoints, place, masquerade=True, when=(negate(place.pods),)), plain
+    return (*masqueraded(port, endpoints, place, (negate(place.pods),)), plain)
 
 
 def _external(port: ProxiedPort, place: ProxyPlace, hook: Hook, address: Address) -> Branches:
     """Return what happens to packets to an external address: chain KUBE-EXT, and what is behind it in filter."""
-    refusal = _refusal(port) if not port.external and _is_refused(place, hook, address) else ()
-    if hook is Hook.OUTPUT and place.traits.refuses_own_before_dnat and refusal:
-        return refusal
-    return _met((*_translation(port, place, hook), *refusal))
+    refused = refusal(port, place) if not port.external and _is_refused(place, hook, address) else ()
+    if hook is Hook.OUTPUT and place.traits.refuses_own_before_dnat and refused:
+        return refused
+    return _met((*_translation(port, place, hook), *refused))
 
 
 def _is_refused(place: ProxyPlace, hook: Hook, address: Address) -> bool:
@@ -84,26 +81,22 @@ def _met(branches: Branches) -> Branches:
     return branches
 
 
-def _refusal(port: ProxiedPort) -> Branches:
-    return (Branch(outcome=Outcome.DROP if port.choice.has_any else Outcome.REJECT),)
-
-
 def _translation(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> Branches:
     """Return where packets to an external address are sent; nothing for those that are not translated."""
     if not port.choice.has_any:
         return ()
     if not port.is_external_local:
-        return (to_backends(port, port.external, place, masquerade=True),)
-    short = [] if place.pods is None else [to_backends(port, port.choice.cluster, place, when=(place.pods,))]
-    if hook is Hook.OUTPUT:
-        return (*short, to_backends(port, port.choice.cluster, place, masquerade=True))
-    return (*short, to_backends(port, port.choice.local, place)) if port.choice.local else tuple(short)
+        return masqueraded(port, port.external, place)
+    short = short_ways(port, place)
+    if hook is Hook.OUTPUT and place.traits.short_ways:
+        return (*short, *masqueraded(port, port.choice.cluster, place))
+    return (*short, to_backends(port, port.choice.local, place)) if port.choice.local else short
 
 
 def _load_balancer(port: ProxiedPort, place: ProxyPlace, hook: Hook, address: Address) -> Branches:
     """Return what happens to packets to a load balancer's address: the source ranges stand before all else."""
     branches = _external(port, place, hook, address)
-    if not port.source_ranges or not _has_firewall(port, place, hook):
+    if not has_firewall(port, place, hook):
         return branches
     ranges = list(port.source_ranges)
     if any(place.node_ip in ip_network(each) for each in ranges):
@@ -113,50 +106,17 @@ def _load_balancer(port: ProxiedPort, place: ProxyPlace, hook: Hook, address: Ad
     return (dropped, *branches)
 
 
-def _has_firewall(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> bool:
-    traits = place.traits
-    if hook is Hook.PREROUTING and not traits.firewall_on_entry:
-        return False
-    is_refused_first = hook is Hook.OUTPUT and traits.refuses_own_before_dnat and not port.external
-    return not is_refused_first and (port.choice.has_any or traits.firewall_without_endpoints)
-
-
 def _node_ports(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> Iterator[MapEntry]:
     """Yield the entries of a node port: where it is offered, and where it is only refused.
 
     It is refused at INPUT, where the node's own packets come to as well, by `lo`.
     """
-    refused = () if port.external else _refusal(port)
-    offered = _met((*_own_refusal(port, place, hook), *_translation(port, place, hook), *refused))
-    elsewhere = refused if place.traits.refuses_node_ports_anywhere else ()
-    if place.node_port_networks:
-        for address in _offered_at(place):
-            yield _entry(hook, port, address, port.node_port, offered)
-        yield _entry(hook, port, None, port.node_port, elsewhere)
-        return
-    if _has_loopback(place):
-        yield _entry(hook, port, None, port.node_port, offered)
-        return
-    destination = Destination(
-        address=None, protocol=port.name.protocol, port=port.node_port, except_=(place.loopback,)
-    )
-    yield MapEntry(hook=hook, destination=destination, branches=offered, service=str(port.name))
-    yield _entry(hook, port, None, port.node_port, elsewhere)
-
-
-def _own_refusal(port: ProxiedPort, place: ProxyPlace, hook: Hook) -> Branches:
-    is_refused = hook is Hook.OUTPUT and place.traits.refuses_own_to_node_ports and not port.external
-    return _refusal(port) if is_refused else ()
-
-
-def _has_loopback(place: ProxyPlace) -> bool:
-    is_offered = place.config.localhost_node_ports and place.family == 4
-    return is_offered and place.traits.node_ports_at_loopback
-
-
-def _offered_at(place: ProxyPlace) -> tuple[Address, ...]:
-    if not _has_loopback(place):
-        return place.node_port_addresses
-    networks = [ip_network(each) for each in place.node_port_networks]
-    own = (each for each in place.addresses if each.is_loopback)
-    return (*place.node_port_addresses, *(each for each in own if any(each in one for one in networks)))
+    refused = () if port.external else refusal(port, place)
+    is_refused_first = hook is Hook.OUTPUT and place.traits.refuses_own_to_node_ports
+    offered = _met((*(refused if is_refused_first else ()), *_translation(port, place, hook), *refused))
+    places = tuple(node_port_places(port, place))
+    for destination in places:
+        yield MapEntry(hook=hook, destination=destination, branches=offered, service=str(port.name))
+    elsewhere = Destination(address=None, protocol=port.name.protocol, port=port.node_port)
+    if place.traits.refuses_node_ports_anywhere and elsewhere not in places:
+        yield MapEntry(hook=hook, destination=elsewhere, branches=refused, service=str(port.name))

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
-from netinspect.analyze.expected.branches import ProxyPlace, build_place
 from netinspect.analyze.expected.endpoints_used import ZONE_LABEL, NodeTopology, UsedEndpoint
 from netinspect.analyze.expected.ipvs import expect_ipvs
 from netinspect.analyze.expected.mode_traits import Version, read_version, traits_of
 from netinspect.analyze.expected.netfilter import expect_netfilter
 from netinspect.analyze.expected.proxied_ports import ProxiedPort, build_proxied_ports
+from netinspect.analyze.expected.proxy_place import ProxyPlace, build_place
 from netinspect.models.address import Address, address_key
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Gap, Known, Reason

@@ -166,8 +166,8 @@ def test_ipvs_without_local_detection_does_so_whatever_address_the_port_is_of() 
         clusterIPs=["10.96.0.11", "fd00:10:96::b"],
     )
     map_ = told(expect(Mode.IPVS, state([local, high], slices()), config=ProxyConfig()))
-    assert map_[f"output [{BALANCER[6]}]:80"] == "fd00:10:96::a/128: masquerade 1 2 | 1 2"
-    assert map_["output [fd00:99::11]:30080"] == "fd00:10:96::b/128: masquerade 1 2 | 1 2"
+    assert map_[f"output [{BALANCER[6]}]:80"] == "::1/128: 1 2 | fd00:10:96::a/128: masquerade 1 2 | 1 2"
+    assert map_["output [fd00:99::11]:30080"] == "::1/128: 1 2 | fd00:10:96::b/128: masquerade 1 2 | 1 2"
     told_all = replace(ProxyConfig(), masquerade_all=True)
     assert told(expect(Mode.IPVS, local, config=told_all))[f"output [{BALANCER[6]}]:80"] == "1 2"
 
