@@ -60,6 +60,7 @@ def iptables(
         finish_chains,
         finish_rules,
         print_raw,
+        read_chain_wish,
         read_families,
         read_wish,
         with_namespace,
@@ -83,7 +84,7 @@ def iptables(
     asked = ask(client, build_iptables_plan(saves), nodes, debug_pod)
     if has_chains:
         listed = report_chains(
-            asked.readings, chains.table or (), chains.chain or (), asked.gaps, asked.notes
+            asked.readings, read_chain_wish(chains, wish.families), asked.gaps, asked.notes
         )
         raise Exit(finish_chains(listed, output))
     state = read_cluster_state(client)

@@ -56,7 +56,7 @@ def ipvs(
     wish = read_wish(names, which, connection)
     client = connect(connection)
     if raw:
-        check_raw(output, names, which.family)
+        check_raw(output, names, family=which.family)
         raise Exit(print_raw(client, build_ipvs_text_plan(stats=stats, rate=rate), nodes, debug_pod))
     asked = ask(client, build_ipvs_plan(stats=stats, rate=rate), nodes, debug_pod)
     state = read_cluster_state(client)

@@ -55,6 +55,7 @@ def nftables(
         finish_chains,
         finish_rules,
         print_raw,
+        read_chain_wish,
         read_wish,
         with_namespace,
     )
@@ -67,19 +68,16 @@ def nftables(
     read_output(output)
     wish = read_wish(names, which, connection, Mode.NFTABLES)
     has_chains = bool(chains.table or chains.chain)
-    if has_chains and (names or which.family):
-        raise UsageError(
-            "name Services, or chains with --table and --chain, not both; "
-            'a table can be named with its family: -t "ip6 kube-proxy"'
-        )
+    if has_chains and names:
+        raise UsageError("name Services, or chains with --table and --chain, not both")
     client = connect(connection)
     if chains.raw:
-        check_raw(output, names, has_chains, which.family)
+        check_raw(output, names, has_chains, family=which.family)
         raise Exit(print_raw(client, build_nftables_text_plan(), nodes, debug_pod))
     asked = ask(client, build_nftables_plan(), nodes, debug_pod)
     if has_chains:
         listed = report_chains(
-            asked.readings, chains.table or (), chains.chain or (), asked.gaps, asked.notes
+            asked.readings, read_chain_wish(chains, wish.families), asked.gaps, asked.notes
         )
         raise Exit(finish_chains(listed, output, is_nft=True))
     state = read_cluster_state(client)

@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
+from netinspect.cli.flags import (
+    ChainFlags,
+    ConnectionFlags,
+    DebugPodFlags,
+    OutputFlags,
+    RuleFlags,
+    TableNodeFlags,
+)
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
+    from netinspect.analyze.rules.chains import ChainWish
     from netinspect.cluster.client import ClusterClient
     from netinspect.models.chain_listing import ListedChain
     from netinspect.models.command import CommandResult
@@ -70,6 +78,13 @@ def read_wish(
     return RulesWish(
         targets=targets, namespace=connection.namespace, families=read_families(flags), mode=mode
     )
+
+
+def read_chain_wish(flags: ChainFlags, families: tuple[int, ...]) -> ChainWish:
+    """Put together which chains are asked for."""
+    from netinspect.analyze.rules.chains import ChainWish
+
+    return ChainWish(tables=tuple(flags.table or ()), chains=tuple(flags.chain or ()), families=families)
 
 
 def with_namespace(wish: RulesWish, client: ClusterClient) -> RulesWish:
@@ -188,12 +203,19 @@ def finish_chains(report: Report[ListedChain], output: OutputFlags, *, is_nft: b
     )
 
 
-def check_raw(output: OutputFlags, *others: object) -> None:
+def check_raw(output: OutputFlags, *others: object, family: str = "") -> None:
     """Make sure that `--raw` stands alone: it is text of the tool, not a report.
+
+    Args:
+        output: the flags of reports.
+        others: what names a part of the rules.
+        family: `--family`, where the tool prints both together.
 
     Raises:
         UsageError: something is asked for that raw text does not have.
     """
+    if family:
+        raise UsageError("--raw prints the tool's own text, all of it: --family does not narrow it")
     if any(others) or output.output != "table" or output.no_headers:
         raise UsageError(
             "--raw prints the tool's own text, all of it: no targets, chains, tables or --output"

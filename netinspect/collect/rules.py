@@ -8,7 +8,7 @@ from typing import TypeVar
 from netinspect.collect.facts import read_fact
 from netinspect.collect.rule_texts import list_trip_gaps, parse_mode, parse_nft_lines, parse_save
 from netinspect.models.command import CommandResult
-from netinspect.models.fact import Fact
+from netinspect.models.fact import Fact, Known
 from netinspect.models.rules_reading import UNASKED, RulesReading
 from netinspect.parse.ip_addr import parse_ip_addr
 from netinspect.parse.ipset_save import parse_ipsets
@@ -38,6 +38,7 @@ def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
     def read(name: str, parser: Callable[[bytes], T]) -> Fact[T]:
         return read_fact(results.get(name), parser) if name in asked else UNASKED
 
+    servers = read(dataplane.IPVS_LIST, _or_nothing(parse_listed))
     stats = read(dataplane.IPVS_STATS, _or_nothing(parse_statistics))
     return RulesReading(
         node=source.node,
@@ -45,7 +46,8 @@ def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
         kube_proxy_mode=read(dataplane.KUBE_PROXY_MODE.name, parse_mode),
         saves={kind: read(kind.tool, parse_save) for kind in SAVES if kind.tool in asked},
         nft=read(dataplane.NFT_TABLES, parse_nft_lines),
-        virtual_servers=read(dataplane.IPVS_LIST, _or_nothing(parse_listed)),
+        virtual_servers=servers,
+        has_ipvs=bool(results[dataplane.IPVS_LIST].stdout) if isinstance(servers, Known) else None,
         traffic=read(dataplane.IPVS_RATE, _or_nothing(parse_rates))
         if dataplane.IPVS_RATE in asked
         else stats,

@@ -38,7 +38,8 @@ class RulesReading(msgspec.Struct, frozen=True, kw_only=True):
         kube_proxy_mode: what kube-proxy itself says: `iptables`, `ipvs`, `nftables`.
         saves: by tool, the rules of iptables.
         nft: all of nf_tables.
-        virtual_servers: of IPVS.
+        virtual_servers: of IPVS; none where the kernel has no IPVS.
+        has_ipvs: whether the kernel has IPVS: built in, or its module loaded. None where that is not known.
         traffic: of IPVS: counters since they began, or rates.
         ipsets: by name.
         gaps: what of the trip itself is missing.
@@ -50,6 +51,7 @@ class RulesReading(msgspec.Struct, frozen=True, kw_only=True):
     saves: dict[SaveKind, Fact[Ruleset]] = {}
     nft: Fact[NftRuleset] = UNASKED
     virtual_servers: Fact[tuple[VirtualServer, ...]] = UNASKED
+    has_ipvs: bool | None = None
     traffic: Fact[tuple[VirtualServerTraffic, ...]] = UNASKED
     ipsets: Fact[dict[str, IpSet]] = UNASKED
     gaps: tuple[Gap, ...] = ()

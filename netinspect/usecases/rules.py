@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
 
-from netinspect.analyze.iptables.listing import list_chains
 from netinspect.analyze.ipvs.listing import list_virtual_servers
-from netinspect.analyze.nft.listing import list_nft_chains
-from netinspect.analyze.rules.choice import choose_rules, choose_virtual_servers
+from netinspect.analyze.rules.chains import ChainWish, check_wanted_chains, list_wanted_chains
+from netinspect.analyze.rules.choice import (
+    are_rules_meant,
+    choose_rules,
+    choose_virtual_servers,
+    is_server_meant,
+)
+from netinspect.analyze.rules.expected_rules import check_targets, explain_no_rules, find_service
+from netinspect.analyze.rules.notes import (
+    Unfound,
+    describe_hidden_ports,
+    describe_missing_hooks,
+    describe_missing_ipvs,
+    describe_reading,
+    describe_unfound,
+)
 from netinspect.analyze.rules.service_maps import (
     ReadMap,
     choose_maps,
@@ -19,7 +32,6 @@ from netinspect.analyze.rules.service_maps import (
 )
 from netinspect.analyze.rules.service_rules import ServiceNames, build_service_names, name_rules
 from netinspect.analyze.rules.target import RuleTarget
-from netinspect.errors import TargetError
 from netinspect.models.chain_listing import ListedChain
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Gap, Known
@@ -68,37 +80,60 @@ def report_rules(
         notes: on how the nodes were read.
 
     Raises:
-        TargetError: a Service is named that neither the API nor any node knows.
+        TargetError: a Service is named that neither the API nor any node knows, or a port that it does not have.
     """
     names = _build_names(readings, state)
     local = {node: list_local_addresses(reading) for node, reading in readings.items()}
     chosen = {node: _choose(reading, wish) for node, reading in readings.items()}
-    named = tuple(
-        rules for maps in chosen.values() for each in maps for rules in name_rules(each.service_map, names)
-    )
+    maps = [each.service_map for of_node in chosen.values() for each in of_node]
+    named = tuple(rules for each in maps for rules in name_rules(each, names))
     items = choose_rules(named, wish.targets, wish.namespace, local)
-    _check_targets(wish, state, items)
+    found = {
+        node: tuple(
+            target
+            for target in wish.targets
+            if any(
+                each.node == node and are_rules_meant(each, target, wish.namespace, local[node])
+                for each in items
+            )
+        )
+        for node in readings
+    }
+    unfound, reasons = _find_unfound(wish, state, found, {each.node for each in items})
     return Report(
         kind=RULES_KIND,
         items=items,
         notes=(
-            *(note for node, reading in readings.items() for note in _describe(reading, chosen[node], wish)),
-            *_nothing_found(items, readings, wish),
+            *(
+                note
+                for node, reading in readings.items()
+                for note in describe_reading(reading, chosen[node], wish.mode)
+            ),
+            *describe_missing_hooks(
+                items,
+                named,
+                without_links=[each.node for each in readings.values() if not isinstance(each.links, Known)],
+                doubtful={(each.node, each.family) for each in maps if each.gaps},
+            ),
+            *reasons,
+            *(
+                describe_unfound(each, readings[each.node], chosen[each.node], wish.mode, wish.families)
+                for each in unfound
+            ),
             *notes,
         ),
         gaps=(
             *gaps,
             *gaps_of(state),
             *(gap for reading in readings.values() for gap in list_reading_gaps(reading)),
-            *(gap for maps in chosen.values() for each in maps for gap in each.service_map.gaps),
+            *(gap for each in maps for gap in each.gaps),
         ),
     )
 
 
 def report_chains(
     readings: Mapping[str, RulesReading],
-    tables: Collection[str],
-    chains: Collection[str],
+    wish: ChainWish,
     gaps: tuple[Gap, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Report[ListedChain]:
@@ -107,10 +142,10 @@ def report_chains(
     Raises:
         TargetError: no node has one of the tables or chains named, and all could be read.
     """
-    items = tuple(each for reading in readings.values() for each in _list_chains(reading, tables, chains))
+    items = tuple(each for reading in readings.values() for each in list_wanted_chains(reading, wish))
     missing = tuple(gap for reading in readings.values() for gap in list_reading_gaps(reading))
     if not gaps and not missing:
-        _check_chains(items, tables, chains)
+        check_wanted_chains(tuple(readings.values()), wish)
     return Report(kind=CHAINS_KIND, items=items, notes=notes, gaps=(*gaps, *missing))
 
 
@@ -124,22 +159,29 @@ def report_virtual_servers(
     """List the virtual servers of nodes.
 
     Raises:
-        TargetError: a Service is named that neither the API nor any node knows.
+        TargetError: a Service is named that neither the API nor any node knows, or a port that it does not have.
     """
     names = _build_names(readings, state)
-    found = tuple(each for reading in readings.values() for each in _list_servers(reading, names))
-    of_family = (each for each in found if each.address.family in wish.families)
+    all_servers = (each for reading in readings.values() for each in _list_servers(reading, names))
+    of_family = (each for each in all_servers if each.address.family in wish.families)
     items = choose_virtual_servers(of_family, wish.targets, wish.namespace)
-    _check_targets(wish, state, items)
-    nothing = (
-        f"node {node} has no virtual server"
-        for node, reading in readings.items()
-        if isinstance(reading.virtual_servers, Known) and not reading.virtual_servers.value
-    )
+    found = {
+        node: tuple(
+            target
+            for target in wish.targets
+            if any(each.node == node and is_server_meant(each, target, wish.namespace) for each in items)
+        )
+        for node in readings
+    }
+    unfound, reasons = _find_unfound(wish, state, found, {each.node for each in items})
     return Report(
         kind=SERVERS_KIND,
         items=items,
-        notes=(*nothing, *notes),
+        notes=(
+            *reasons,
+            *(note for each in unfound for note in _describe_no_servers(each, readings[each.node], wish)),
+            *notes,
+        ),
         gaps=(
             *gaps,
             *gaps_of(state),
@@ -166,72 +208,58 @@ def _mode_of(reading: RulesReading) -> str | None:
     return reading.kube_proxy_mode.value if isinstance(reading.kube_proxy_mode, Known) else None
 
 
-def _describe(reading: RulesReading, chosen: Sequence[ReadMap], wish: RulesWish) -> Iterator[str]:
-    """Say where a node's rules were read from, and where else there are some."""
-    node = reading.node
-    for each in chosen:
-        found = each.service_map
-        if found.entries:
-            layout = f" ({found.layout})" if found.layout else ""
-            yield f"node {node}, IPv{found.family}: read from {each.tool}{layout}"
-    if wish.mode is not None:
+def _find_unfound(
+    wish: RulesWish,
+    state: ClusterState,
+    found: Mapping[str, Collection[RuleTarget]],
+    filled: Collection[str],
+) -> tuple[tuple[Unfound, ...], tuple[str, ...]]:
+    """Return what nodes have nothing for, and what there is to say of it whatever the node.
+
+    Args:
+        wish: what is asked for.
+        state: what the API says.
+        found: by node, the targets that something was found for.
+        filled: nodes that something was found on.
+
+    Raises:
+        TargetError: a Service or a port does not exist.
+    """
+    if not wish.targets:
+        what = f"any Service in namespace {wish.namespace}" if wish.namespace else "any Service"
+        empty = (Unfound(node=node, what=what, is_expected=not wish.namespace) for node in found)
+        return tuple(each for each in empty if each.node not in filled), ()
+    anywhere = {target for targets in found.values() for target in targets}
+    services = state.services.value if isinstance(state.services, Known) else ()
+    if isinstance(state.services, Known):
+        check_targets(wish.targets, wish.namespace, services, anywhere)
+    named = {target: find_service(target, wish.namespace, services) for target in wish.targets}
+    reasons = {
+        target: explain_no_rules(service)
+        for target, service in named.items()
+        if service is not None and target not in anywhere
+    }
+    unfound: list[Unfound] = []
+    for node, targets in found.items():
+        missing = [each for each in wish.targets if each not in targets and not reasons.get(each)]
+        if missing:
+            what = ", ".join(each.text for each in missing)
+            is_expected = any(named[each] is not None for each in missing)
+            unfound.append(Unfound(node=node, what=what, is_expected=is_expected))
+    hidden = describe_hidden_ports(each for each in wish.targets if each not in anywhere)
+    return tuple(unfound), (*dict.fromkeys(filter(None, reasons.values())), *hidden)
+
+
+def _describe_no_servers(unfound: Unfound, reading: RulesReading, wish: RulesWish) -> Iterator[str]:
+    """Say of one node that it has none, or none of those that are meant."""
+    if not isinstance(reading.virtual_servers, Known):
         return
-    mode = _mode_of(reading)
-    if not isinstance(reading.kube_proxy_mode, Known):
-        yield (
-            f"node {node}: kube-proxy did not tell its mode ({reading.kube_proxy_mode.detail}); "
-            "what has rules for Services is shown"
-        )
-    elif not any(each.service_map.mode.value == mode for each in chosen):
-        yield f"node {node}: kube-proxy is in {mode} mode, but no rule of it takes packets to Services"
-
-
-def _nothing_found(
-    items: Iterable[ServiceRules], readings: Mapping[str, RulesReading], wish: RulesWish
-) -> Iterator[str]:
-    found = {each.node for each in items}
-    meant = ", ".join(each.text for each in wish.targets) or "any Service"
-    where = f" in namespace {wish.namespace}" if wish.namespace and not wish.targets else ""
-    for node in readings:
-        if node not in found:
-            yield f"no rule of node {node} takes packets to {meant}{where}"
-
-
-def _check_targets(
-    wish: RulesWish, state: ClusterState, items: Iterable[ServiceRules | ListedVirtualServer]
-) -> None:
-    """Make sure that Services named exist: in the API, or at least in rules."""
-    if not isinstance(state.services, Known):
-        return
-    known = {(each.metadata.namespace, each.metadata.name) for each in state.services.value}
-    known |= {(each.namespace, each.service) for each in items}
-    for target in wish.targets:
-        if target.service and (wish.namespace, target.service) not in known:
-            raise TargetError(
-                f'services "{target.service}" not found in namespace {wish.namespace}',
-                "no rule that was read names it either; -n names another namespace",
-            )
-
-
-def _list_chains(
-    reading: RulesReading, tables: Collection[str], chains: Collection[str]
-) -> Iterator[ListedChain]:
-    for kind, fact in reading.saves.items():
-        if isinstance(fact, Known):
-            yield from list_chains(reading.node, kind.tool, kind.family, fact.value, tables, chains)
-    if isinstance(reading.nft, Known):
-        yield from list_nft_chains(reading.node, reading.nft.value, tables, chains)
-
-
-def _check_chains(items: Collection[ListedChain], tables: Collection[str], chains: Collection[str]) -> None:
-    found_tables = {name for each in items for name in (each.table, f"{each.family} {each.table}")}
-    found_chains = {each.chain for each in items}
-    for what, wanted, found in (("table", tables, found_tables), ("chain", chains, found_chains)):
-        for name in wanted:
-            if name not in found:
-                raise TargetError(
-                    f'no node that was asked has a {what} "{name}" among the rules that are meant'
-                )
+    if reading.has_ipvs is False:
+        yield from describe_missing_ipvs(reading)
+    elif not reading.virtual_servers.value:
+        yield f"node {unfound.node} has no virtual server"
+    else:
+        yield describe_unfound(unfound, reading, (), Mode.IPVS, wish.families)
 
 
 def _list_servers(reading: RulesReading, names: ServiceNames) -> Iterator[ListedVirtualServer]:

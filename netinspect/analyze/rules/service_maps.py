@@ -16,6 +16,8 @@ from netinspect.models.rules_reading import RulesReading
 from netinspect.models.service_map import ServiceMap
 
 FAMILIES = (4, 6)
+_NO_SHELL = 'exec: "sh": executable file not found'
+"""As runtimes say it (runc's message)."""
 
 
 class ReadMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,22 +62,43 @@ def choose_maps(maps: Iterable[ReadMap], kube_proxy_mode: str | None) -> tuple[R
 
 
 def list_reading_gaps(reading: RulesReading) -> tuple[Gap, ...]:
-    """Return what of a node's rules could not be read; what was not asked for is none."""
+    """Return what of a node's rules could not be read; what was not asked for is none.
+
+    What needs programs that the image does not have is one gap: it would be one for every program else.
+    """
     facts = (
-        ("the links", reading.links),
-        *((f"the rules of {kind.tool}", fact) for kind, fact in reading.saves.items()),
-        ("the rules of nft", reading.nft),
-        ("the virtual servers of IPVS", reading.virtual_servers),
-        ("the traffic of IPVS", reading.traffic),
-        ("the sets of ipset", reading.ipsets),
+        ("the links", "ip", reading.links),
+        *((f"the rules of {kind.tool}", kind.tool, fact) for kind, fact in reading.saves.items()),
+        ("the rules of nft", "nft", reading.nft),
+        ("the virtual servers of IPVS", "ipvsadm", reading.virtual_servers),
+        ("the traffic of IPVS", "ipvsadm", reading.traffic),
+        ("the sets of ipset", "ipset", reading.ipsets),
     )
-    subject = f"node/{reading.node}"
-    missing = (
-        Gap(subject, what, fact.reason, fact.detail)
-        for what, fact in facts
+    missing = [
+        (what, program, fact)
+        for what, program, fact in facts
         if isinstance(fact, Unavailable) and fact.reason is not Reason.NOT_APPLICABLE
+    ]
+    without_tool = [each for each in missing if each[2].reason is Reason.TOOL_MISSING]
+    if len(without_tool) < 2:
+        without_tool = []
+    subject = f"node/{reading.node}"
+    single = (
+        Gap(subject, what, fact.reason, fact.detail)
+        for what, program, fact in missing
+        if (what, program, fact) not in without_tool
     )
-    return (*reading.gaps, *missing, *_unreadable_tables(reading))
+    return (*reading.gaps, *_without_tools(subject, without_tool), *single, *_unreadable_tables(reading))
+
+
+def _without_tools(subject: str, missing: Sequence[tuple[str, str, Unavailable]]) -> Iterator[Gap]:
+    if not missing:
+        return
+    *others, last = dict.fromkeys(what for what, _, _ in missing)
+    has_shell = not any(_NO_SHELL in fact.detail for _, _, fact in missing)
+    programs = ", ".join(dict.fromkeys(program for _, program, _ in missing)) if has_shell else "shell"
+    what = f"{', '.join(others)} and {last}" if others else last
+    yield Gap(subject, what, Reason.TOOL_MISSING, f"the image has no {programs}")
 
 
 def _unreadable_tables(reading: RulesReading) -> Iterator[Gap]:

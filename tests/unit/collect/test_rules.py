@@ -146,10 +146,13 @@ def test_traffic_is_counters_or_rates(name: str, text: bytes, count: int) -> Non
 
 
 def test_a_kernel_without_ipvs_has_no_virtual_servers() -> None:
-    """The node side then prints nothing at all; titles without servers are as good."""
-    for stdout in (b"", TITLES + LISTED.split(b"\n", 1)[1].partition(b"TCP")[0]):
+    """The node side then prints nothing at all; where ipvsadm ran, there are its titles."""
+    for stdout, is_there in ((b"", False), (TITLES + LISTED.split(b"\n", 1)[1].partition(b"TCP")[0], True)):
         reading = read({**whole(), "ipvs-list": result("ipvs-list", stdout)})
         assert reading.virtual_servers == Known(())
+        assert reading.has_ipvs is is_there
+    assert read({**whole(), "ipvs-list": result("ipvs-list", code=127)}).has_ipvs is None
+    assert read({}, build_nftables_plan()).has_ipvs is None
     stats = read({"ipvs-stats": result("ipvs-stats", b"")}, build_ipvs_plan(stats=True))
     assert stats.traffic == Known(())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from netinspect.analyze.rules.chains import ChainWish
 from netinspect.analyze.rules.target import parse_rule_target
 from netinspect.errors import ExitCode, TargetError
 from netinspect.models.cluster_state import ClusterState
@@ -170,7 +171,69 @@ def test_targets_choose_and_where_a_node_has_none_it_is_said() -> None:
     assert len(report(reading(), "10.96.0.20:80").items) == 1
     found = report(reading(), "10.96.0.99:80", "192.0.2.1")
     assert found.items == ()
-    assert "no rule of node node-a takes packets to 10.96.0.99:80, 192.0.2.1" in found.notes
+    assert "no iptables rule of node node-a takes packets to 10.96.0.99:80, 192.0.2.1" in found.notes
+
+
+def test_each_target_that_has_no_rules_is_named() -> None:
+    found = report(reading(), "web", "192.0.2.1", families=(4,))
+    assert len(found.items) == 1
+    assert "no iptables rule of node node-a takes packets to 192.0.2.1 over IPv4" in found.notes
+
+
+def test_a_service_without_the_rules_that_it_should_have_points_at_the_dataplane() -> None:
+    found = report(reading(v4=save(), v6=save()), "web", mode=Mode.IPTABLES)
+    assert found.items == ()
+    expected = (
+        "no iptables rule of node node-a takes packets to web; see kubectl netinspect dataplane --node node-a"
+    )
+    assert expected in found.notes
+
+
+def test_where_rules_could_not_be_read_it_is_not_said_that_there_are_none() -> None:
+    found = report(reading(v4=MISSING, v6=MISSING), "web", mode=Mode.IPTABLES)
+    assert any(
+        "no iptables rule of node node-a takes packets to web, as far as they could be read" in note
+        for note in found.notes
+    )
+
+
+def test_headless_services_have_no_rules_by_design() -> None:
+    found = report(reading(), "headless")
+    assert found.items == ()
+    assert [note for note in found.notes if "headless" in note] == [
+        "service demo/headless is headless (clusterIP None): DNS answers with the addresses of its endpoints, "
+        "and no node has rules for it"
+    ]
+    assert found.exit_code is ExitCode.OK
+
+
+def test_a_port_that_a_service_does_not_have_is_an_error() -> None:
+    with pytest.raises(TargetError, match="service demo/web does not have a service port 9999") as error:
+        report(reading(), "web:9999")
+    assert error.value.hint == "its ports: http 80/tcp (node port 30080), echo 80/udp"
+    assert len(report(reading(), "web:http").items) == 2
+
+
+def test_a_port_may_hide_in_an_address() -> None:
+    found = report(reading(), "fd00:96::99:80")
+    assert (
+        "fd00:96::99:80 was taken for an address; with a port it is written [fd00:96::99]:80" in found.notes
+    )
+
+
+def test_a_jump_that_is_missing_at_one_hook_is_said() -> None:
+    """Nothing leads from PREROUTING to the Services' rules: what pods send is not translated."""
+    whole = save(*to_web())
+    assert isinstance(whole, Known)
+    nat = whole.value.tables["nat"]
+    chains = {**nat.chains, "PREROUTING": replace(nat.chains["PREROUTING"], rules=())}
+    read = reading(v4=Known(replace(whole.value, tables={"nat": replace(nat, chains=chains)})))
+    found = report(read, "web")
+    assert (
+        "node node-a, IPv4: nothing is done at prerouting with packets to 10.96.0.20:80/tcp: those of pods and from "
+        "outside go on as they are; see kubectl netinspect dataplane --node node-a"
+    ) in found.notes
+    assert not any("IPv6: nothing is done" in note for note in found.notes)
 
 
 def test_a_service_that_nobody_knows_is_not_found() -> None:
@@ -193,7 +256,11 @@ def test_without_services_of_the_api_nobody_is_not_found() -> None:
 
 
 def test_what_could_not_be_read_is_a_gap() -> None:
-    read = replace(reading(v4=MISSING), nft=MISSING, gaps=(Gap("node/node-a", "x", Reason.FAILED, "y"),))
+    read = replace(
+        reading(v4=Unavailable(Reason.TIMED_OUT, "slow")),
+        nft=MISSING,
+        gaps=(Gap("node/node-a", "x", Reason.FAILED, "y"),),
+    )
     failed = Gap("node/node-b", "the node", Reason.FAILED, "gone")
     found = report(read, gaps=(failed,))
     assert [gap.fact for gap in found.gaps][:2] == ["the node", "x"]
@@ -217,7 +284,10 @@ def test_an_empty_map_of_a_node_that_was_read_whole_is_no_gap() -> None:
     read = replace(reading(v4=NO_RULES, v6=NO_RULES), nft=Known(replace(NFT.value, tables=())))
     found = report(read)
     assert found.items == ()
-    assert "no rule of node node-a takes packets to any Service" in found.notes
+    assert (
+        "no iptables rule, nftables rule or virtual server of node node-a takes packets to any Service; "
+        "see kubectl netinspect dataplane --node node-a"
+    ) in found.notes
 
 
 def test_ipvs_rules_come_from_virtual_servers() -> None:
@@ -234,34 +304,25 @@ def test_ipvs_rules_come_from_virtual_servers() -> None:
 
 def test_chains_of_both_tools_are_listed_and_chosen() -> None:
     read = reading()
-    all_chains = report_chains({"node-a": read}, (), ())
+    all_chains = report_chains({"node-a": read}, ChainWish())
     assert {(each.tool, each.family) for each in all_chains.items} == {
         ("iptables-nft-save", "ip"),
         ("ip6tables-nft-save", "ip6"),
         ("nft", "ip"),
     }
-    chosen = report_chains({"node-a": read}, ("nat",), ("KUBE-SVC-A",), (), ("how",))
+    wish = ChainWish(tables=("nat",), chains=("KUBE-SVC-A",))
+    chosen = report_chains({"node-a": read}, wish, (), ("how",))
     assert [each.chain for each in chosen.items] == ["KUBE-SVC-A", "KUBE-SVC-A"]
     assert chosen.notes == ("how",)
 
 
-@pytest.mark.parametrize(
-    ("tables", "chains", "said"),
-    [
-        (("natt",), (), 'table "natt"'),
-        ((), ("KUBE-X",), 'chain "KUBE-X"'),
-        (("ip6 kube-proxy",), (), "ip6 kube"),
-    ],
-)
-def test_a_chain_or_table_that_no_node_has_is_an_error(
-    tables: tuple[str, ...], chains: tuple[str, ...], said: str
-) -> None:
-    with pytest.raises(TargetError, match=said):
-        report_chains({"node-a": reading()}, tables, chains)
+def test_a_chain_that_no_node_has_is_an_error() -> None:
+    with pytest.raises(TargetError, match='no node that was asked has a chain "KUBE-X"'):
+        report_chains({"node-a": reading()}, ChainWish(chains=("KUBE-X",)))
 
 
 def test_a_chain_that_may_be_among_what_was_not_read_is_a_gap() -> None:
-    found = report_chains({"node-a": reading(v4=MISSING)}, (), ("KUBE-X",))
+    found = report_chains({"node-a": reading(v4=MISSING)}, ChainWish(chains=("KUBE-X",)))
     assert found.items == ()
     assert found.exit_code is ExitCode.INCOMPLETE
 
@@ -285,3 +346,20 @@ def test_a_node_without_virtual_servers_says_so() -> None:
     found = report_virtual_servers({"node-a": read}, STATE, RulesWish(), (), ("how",))
     assert found.items == ()
     assert found.notes == ("node node-a has no virtual server", "how")
+
+
+def test_virtual_servers_that_are_not_there_are_named() -> None:
+    read = replace(reading(), virtual_servers=IPVS)
+    wish = RulesWish(targets=(parse_rule_target("192.0.2.1"), parse_rule_target("web")), namespace="demo")
+    found = report_virtual_servers({"node-a": read}, STATE, wish)
+    assert found.notes == ("no virtual server of node node-a takes packets to 192.0.2.1",)
+    with pytest.raises(TargetError, match="does not have a service port 81"):
+        report_virtual_servers({"node-a": read}, STATE, replace(wish, targets=(parse_rule_target("web:81"),)))
+
+
+def test_a_kernel_without_ipvs_is_why_there_are_no_virtual_servers() -> None:
+    read = replace(reading(Known("ipvs")), virtual_servers=Known(()), has_ipvs=False)
+    said = "node node-a: the kernel module ip_vs is not loaded (nor built in): there are no virtual servers"
+    assert report_virtual_servers({"node-a": read}, STATE, RulesWish()).notes == (said,)
+    assert said in report(read).notes
+    assert said not in report(replace(read, kube_proxy_mode=Known("iptables"))).notes
