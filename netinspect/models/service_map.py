@@ -93,7 +93,7 @@ class Outcome(StrEnum):
     ACCEPT = "accept"
     """It is let in as it is (health-check node port)."""
     NO_DESTINATION = "no-destination"
-    """IPVS has a virtual server without any real server that takes new connections."""
+    """IPVS has a virtual server, and no real server of it takes new connections: refused (ICMP port unreachable)."""
     NONE = "none"
     """No rule of the Service dataplane does anything to it: it goes on with its destination unchanged."""
 

@@ -1,8 +1,8 @@
 """Captures of ipvsadm and ipset, from a machine whose kernel has IPVS.
 
 As root: `python tests/captures/cases_ipvs.py [by-hand] [CASE ...]`. The first kind are virtual servers and sets made by
-hand, in every form that the tools print; the second what a real kube-proxy in ipvs mode writes for shapes of Services
-and by its settings, in the form of the other modes' captures (capture_dataplanes.py) with `ipvsadm-save.txt`,
+hand, in every form that the tools print; the second what real kube-proxies in ipvs mode write for shapes of Services
+and by their settings, in the form of the other modes' captures (capture_dataplanes.py) with `ipvsadm-save.txt`,
 `ipvsadm-list.txt` and `ipset-save.txt` beside.
 
 Hashes and times differ from run to run: a case that is there stays. To make one anew, remove its files first.
@@ -20,13 +20,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.captures.kube_proxy_lab import NAMESPACE, new_lab
+from tests.cluster.bench import old_kube_proxy
 from tests.cluster.bench.kubectl import items
 from tests.cluster.service_shapes import Builder, Shape, build_few_shapes, build_shapes
 from tests.machine.ipvs_machine import IpvsMachine, ToolTexts, booted_ipvs
 from tests.machine.machine import Machine, booted
 
 TOOLS = Path(__file__).parent / "tools"
-VERSION = "1.36.2"
+# The newest, and one that reads less of the API.
+VERSION, BEFORE = "1.36.2", "1.33.5"
 DATAPLANES = Path(__file__).parent / "dataplanes"
 _GZIP_ABOVE = 32 * 1024
 
@@ -119,7 +121,8 @@ ipset add all timed
 
 
 BY_HAND, PLAIN = "by-hand", "plain"
-# Settings of kube-proxy's that change what it writes in this mode; without any, every shape of Service is there.
+# Settings of kube-proxy's that change what it writes in this mode; without any, every shape of Service is there, and of
+# two versions.
 _SETTINGS: dict[str, dict[str, Any]] = {
     PLAIN: {},
     "masquerade": {"iptables": {"masqueradeAll": True, "masqueradeBit": 10}, "ipvs": {"scheduler": "wrr"}},
@@ -131,26 +134,35 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Make every case that is not there yet, or those of them that are named."""
-    wanted = sys.argv[1:] or [BY_HAND, *_SETTINGS]
+    wanted = sys.argv[1:] or [BY_HAND, BEFORE, *_SETTINGS]
     if BY_HAND in wanted:
         with booted() as machine:
             _capture_by_hand(machine)
-    missing = [each for each in wanted if each in _SETTINGS and not _folder(each).exists()]
-    if PLAIN in missing:
-        _capture_cases([PLAIN], build_shapes)
-    if others := [each for each in missing if each != PLAIN]:
+    missing = [each for each in wanted if each != BY_HAND and not _folder(each).exists()]
+    if whole := [each for each in missing if each in (BEFORE, PLAIN)]:
+        _capture_cases(whole, build_shapes)
+    if others := [each for each in missing if each not in whole]:
         _capture_cases(others, build_few_shapes)
 
 
 def _capture_cases(names: list[str], build: Callable[[Builder], tuple[Shape, ...]]) -> None:
     with new_lab() as lab, lab.services(build(Builder(NAMESPACE))):
         for name in names:
-            with booted_ipvs(extra=_SETTINGS[name]) as ipvs:
+            program = old_kube_proxy.build(_version(name))
+            with booted_ipvs(program=program, extra=_SETTINGS.get(name)) as ipvs:
                 _capture_kube_proxy(ipvs, name)
 
 
+def _version(case: str) -> str:
+    return BEFORE if case == BEFORE else VERSION
+
+
+def _setting(case: str) -> str:
+    return "" if case in (BEFORE, PLAIN) else case
+
+
 def _folder(case: str) -> Path:
-    return DATAPLANES / (f"{VERSION}-ipvs" if case == PLAIN else f"{VERSION}-ipvs-{case}")
+    return DATAPLANES / "-".join(filter(None, (_version(case), "ipvs", _setting(case))))
 
 
 def _capture_by_hand(machine: Machine) -> None:
@@ -236,9 +248,9 @@ def _meta(ipvs: IpvsMachine, case: str) -> str:
     kernel = ".".join(ipvs.machine.kernel_release.split(".")[:2])
     meta = {
         "origin": "captured",
-        "kubeProxy": VERSION,
+        "kubeProxy": _version(case),
         "mode": "ipvs",
-        "case": "" if case == PLAIN else case,
+        "case": _setting(case),
         "api": VERSION,
         "kernel": kernel,
         **first,

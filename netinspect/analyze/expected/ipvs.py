@@ -114,7 +114,9 @@ def _firewall(port: ProxiedPort, place: ProxyPlace, hook: Hook, address: Address
     own = str(ip_network(address))
     is_node_in = any(place.node_ip in ip_network(each) for each in port.source_ranges)
     if hook is Hook.PREROUTING:
-        allowed = (*port.source_ranges, own) if is_node_in else port.source_ranges
+        # ipset refuses a network of all addresses as a member (hash:ip,port,net), and kube-proxy goes on without it.
+        ranges = tuple(each for each in port.source_ranges if ip_network(each).prefixlen)
+        allowed = (*ranges, own) if is_node_in else ranges
         return (Branch(outcome=Outcome.DROP, when=(no_source(allowed),)),)
     if is_node_in:
         return ()

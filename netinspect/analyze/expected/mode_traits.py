@@ -29,7 +29,8 @@ class ModeTraits(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         refuses: a Service without endpoints is refused, one without local endpoints under a Local policy is dropped.
-            Else its virtual server is there without real servers (no endpoints), or leads to endpoints of other nodes.
+            Else its virtual server is there without real servers, and IPVS itself refuses (ICMP port unreachable); or
+            it leads to endpoints of other nodes.
         refuses_own: the node's own packets to external addresses are refused or dropped likewise. Those to its own
             addresses always are: they come in again.
         refuses_own_before_dnat: that happens before the short way to endpoints of all nodes, which is then never gone.
@@ -50,7 +51,8 @@ class ModeTraits(msgspec.Struct, frozen=True, kw_only=True):
         reads_ip_mode: `ipMode: Proxy` of a load balancer's address is heeded.
         reads_zone_hints_always: zone hints are heeded without `service.kubernetes.io/topology-mode`.
         reads_node_hints: node hints are heeded (PreferSameNode).
-        zero_range_is_all: a source range of all addresses is the same as none.
+        zero_range_is_all: a source range of all addresses is the same as none. (Else it keeps nobody out either, but
+            in IPVS mode: a set cannot hold it.)
         external_ips_have_policy: externalTrafficPolicy holds also for Services of type ClusterIP with externalIPs.
         knows_both_node_ips: the node's address of the second family is known, too.
         prefers_staying: of several endpoints with one address one counts that does not terminate; else one that is on

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from netinspect.analyze.expected.endpoints_used import ZONE_LABEL, NodeTopology, UsedEndpoint
 from netinspect.analyze.expected.ipvs import expect_ipvs
-from netinspect.analyze.expected.mode_traits import Version, read_version, traits_of
+from netinspect.analyze.expected.mode_traits import ModeTraits, Version, read_version, traits_of
 from netinspect.analyze.expected.netfilter import expect_netfilter
 from netinspect.analyze.expected.proxied_ports import ProxiedPort, build_proxied_ports
 from netinspect.analyze.expected.proxy_place import ProxyPlace, build_place
@@ -35,6 +35,7 @@ def expected_service_map(
     config: ProxyConfig,
     local_addresses: Iterable[Address],
     version: Version | None = None,
+    traits: ModeTraits | None = None,
 ) -> ServiceMap:
     """Return what a node should do with packets to Services.
 
@@ -46,6 +47,7 @@ def expected_service_map(
         config: the settings that kube-proxy runs with.
         local_addresses: the node's addresses (of links, loopback too); in IPVS mode without those of `kube-ipvs0`.
         version: kube-proxy's; None takes the kubelet's.
+        traits: what a kube-proxy of that mode and version does; None takes it from the table.
 
     Returns:
         The map. Where it is left to chance what kube-proxy does (several Services claim one destination, slices list
@@ -58,7 +60,7 @@ def expected_service_map(
         raise ValueError("a list of the API is missing")
     found = _find_node(state, node)
     known = version or read_version(found.status.node_info.kubelet_version)
-    traits = traits_of(mode, known, config.feature_gates)
+    traits = traits or traits_of(mode, known, config.feature_gates)
     topology = NodeTopology(
         node=node,
         zone=found.metadata.labels.get(ZONE_LABEL, ""),

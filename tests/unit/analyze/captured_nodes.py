@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from netinspect.analyze.expected.mode_traits import Version, read_version
+from netinspect.analyze.expected.mode_traits import ModeTraits, Version, read_version
 from netinspect.analyze.expected.service_map import expected_service_map
 from netinspect.analyze.iptables.service_map import read_iptables_map
 from netinspect.analyze.ipvs.service_map import read_ipvs_map
@@ -97,11 +97,17 @@ class CapturedNode:
         """What kube-proxy said that it was told."""
         return parse_proxy_configz(self.text("configz.json").encode())
 
-    def expected(self, family: int, node: str = NODE, config: ProxyConfig | None = None) -> ServiceMap:
-        """What its rules should do, were it that node and told that."""
+    def expected(
+        self,
+        family: int,
+        node: str = NODE,
+        config: ProxyConfig | None = None,
+        traits: ModeTraits | None = None,
+    ) -> ServiceMap:
+        """What its rules should do, were it that node, told that and made like that."""
         told = config or self.config
         return expected_service_map(
-            self.state, node, family, self.mode, told, self.own_addresses, self.version
+            self.state, node, family, self.mode, told, self.own_addresses, self.version, traits
         )
 
     def seen(self, family: int) -> ServiceMap:
