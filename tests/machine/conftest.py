@@ -15,6 +15,16 @@ __all__ = ["client", "fake_api", "kubeconfig", "machine", "pki"]
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     """Boot once: that takes longest."""
+    yield from _boot()
+
+
+@pytest.fixture(scope="module")
+def own_machine() -> Iterator[Machine]:
+    """Boot one for the tests of a file that leaves modules behind: what holds them is not always over with the test."""
+    yield from _boot()
+
+
+def _boot() -> Iterator[Machine]:
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)

@@ -29,8 +29,9 @@ CHAIN = "nft add chain ip filter INPUT '{ type filter hook input priority 0; }'"
 
 
 @pytest.fixture
-def bare(machine: Machine) -> Iterator[Machine]:
+def bare(own_machine: Machine) -> Iterator[Machine]:
     """A machine without rules, sets and their modules."""
+    machine = own_machine
 
     def clean() -> None:
         machine.check(

@@ -14,7 +14,7 @@ from netinspect.models.ipvs import Forwarding, ServiceAddress
 from netinspect.parse.ipvsadm import parse_listed, parse_saved
 from netinspect.parse.ipvsadm_traffic import parse_rates, parse_statistics
 from netinspect.render.ipvsadm import render_virtual_servers
-from tests.machine.machine import Machine, booted, why_not
+from tests.machine.machine import Machine
 
 pytestmark = pytest.mark.machine
 
@@ -83,19 +83,15 @@ ip netns exec pod busybox httpd -p 8080 -h /run/www
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[Machine]:
-    """Boot a machine with a client, a pod, and links as a node has them.
+def world(own_machine: Machine) -> Machine:
+    """Give the machine a client, a pod, and links as a node has them.
 
     It is not the other tests' machine: IPVS holds connection tracking until its last connection times out, and they
     unload that.
     """
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    with booted() as machine:
-        machine.check(_WORLD)
-        machine.check(f"cat >/run/ask.pl <<'END'\n{_ASK}END")
-        yield machine
+    own_machine.check(_WORLD)
+    own_machine.check(f"cat >/run/ask.pl <<'END'\n{_ASK}END")
+    return own_machine
 
 
 @pytest.fixture(autouse=True)
