@@ -58,8 +58,9 @@ def pod(*, host_network: bool = False, ips: tuple[str, ...] = ()) -> Pod:
 def read_processes(world: World) -> ProcessTable:
     """Read /proc as the node side does, by the same commands."""
     return ProcessTable(
+        # A process may end while its file is read, which grep counts as an error.
         cgroups=parse_cgroup_grep(
-            run("sh", "-c", f"grep -sF -e {UID.replace('-', '_')} -e {APP} /proc/[0-9]*/cgroup")
+            run("sh", "-c", f"grep -sF -e {UID.replace('-', '_')} -e {APP} /proc/[0-9]*/cgroup; true")
         ),
         netns=parse_netns_listing(run("sh", "-c", "ls -ld /proc/[0-9]*/ns/net 2>/dev/null; true")),
         comms=parse_comm_grep(run("sh", "-c", "grep -Hs '' /proc/[0-9]*/comm; true")),
