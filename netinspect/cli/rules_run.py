@@ -168,7 +168,7 @@ def finish_rules(report: Report[ServiceRules], output: OutputFlags, *, as_tree: 
     """Print rules for Services: as a tree, or a row for each branch."""
     from netinspect.cli.run import finish, read_output
     from netinspect.render.output_format import OutputFormat
-    from netinspect.render.service_rules import COLUMNS, name_of, render_tree, rows_of
+    from netinspect.render.service_rules import COLUMNS, WIDE_COLUMNS, name_of, render_tree, rows_of
 
     chosen = read_output(output)
 
@@ -177,7 +177,7 @@ def finish_rules(report: Report[ServiceRules], output: OutputFlags, *, as_tree: 
 
     return finish(
         report,
-        COLUMNS,
+        WIDE_COLUMNS if chosen is OutputFormat.WIDE else COLUMNS,
         name_of,
         chosen,
         rows_of=rows_of,

@@ -107,12 +107,14 @@ class RuleRef(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel
         text: the raw line of the tool, or the JSON of nft's expression or element, compact.
         packets: its packet counter, None where it has none.
         bytes: its byte counter.
+        hooks: at which of several hooks, whose ways were joined, it is met; empty is at each.
     """
 
     where: str
     text: str
     packets: int | None = None
     bytes: int | None = None
+    hooks: tuple[Hook, ...] = ()
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", omit_defaults=True):

@@ -10,24 +10,33 @@ from msgspec.structs import replace
 
 from netinspect.models.address import show_endpoint
 from netinspect.models.address_owner import show_owner
-from netinspect.models.service_map import Destination, Outcome, RuleRef, SourceCondition, SourceKind
+from netinspect.models.service_map import Destination, Hook, Outcome, RuleRef, SourceCondition, SourceKind
 from netinspect.models.service_rules import NamedBackend, NamedBranch, ServiceRules
+from netinspect.render.rule_way import show_place, show_way
 from netinspect.render.sanitize import sanitize
 from netinspect.render.table import Column
 
 _MOST_SHOWN = 3
+_WORDS = {
+    Outcome.REJECT: "reject",
+    Outcome.DROP: "drop",
+    Outcome.ACCEPT: "accept",
+    Outcome.NO_DESTINATION: "no-destination",
+    Outcome.NONE: "nothing is done",
+}
 
 
 class BranchRow(msgspec.Struct, frozen=True):
-    """A row: one branch of one destination."""
+    """A row: one branch of one destination; the first, or one for sources that no earlier one took."""
 
     rules: ServiceRules
     branch: NamedBranch
+    is_first: bool = True
 
 
 def rows_of(rules: ServiceRules) -> Iterator[BranchRow]:
     """Yield a row for each branch."""
-    return (BranchRow(rules, branch) for branch in rules.branches)
+    return (BranchRow(rules, branch, not index) for index, branch in enumerate(rules.branches))
 
 
 def name_of(rules: ServiceRules) -> str:
@@ -37,20 +46,26 @@ def name_of(rules: ServiceRules) -> str:
     )
 
 
+_BACKENDS, _ALL_BACKENDS = (
+    Column[BranchRow]("BACKENDS", lambda row: _backends(row.branch.backends, _MOST_SHOWN)),
+    Column[BranchRow]("BACKENDS", lambda row: _backends(row.branch.backends)),
+)
 COLUMNS: tuple[Column[BranchRow], ...] = (
     Column("NODE", lambda row: row.rules.node),
     Column("SERVICE", lambda row: row.rules.title),
     Column("TYPE", lambda row: row.rules.role.value),
     Column("DESTINATION", lambda row: show_destination(row.rules.destination)),
     Column("HOOKS", lambda row: ",".join(row.rules.hooks)),
-    Column("SOURCE", lambda row: show_conditions(row.branch.when)),
+    Column("SOURCE", lambda row: _sources(row.branch, is_first=row.is_first)),
     Column("DOES", lambda row: _does(row.branch)),
-    Column("BACKENDS", lambda row: _backends(row.branch.backends)),
+    _BACKENDS,
     Column("MODE", lambda row: row.rules.mode.value, is_wide=True),
     Column("NAMED-BY", lambda row: row.rules.named_by.value, is_wide=True),
     Column("AFFINITY", lambda row: _affinity(row.branch.backends), is_wide=True),
     Column("PACKETS", lambda row: _packets(row.branch.rules), is_wide=True),
 )
+WIDE_COLUMNS = tuple(_ALL_BACKENDS if each is _BACKENDS else each for each in COLUMNS)
+"""Of `-o wide`: with all backends."""
 
 
 def show_destination(destination: Destination) -> str:
@@ -62,8 +77,8 @@ def show_destination(destination: Destination) -> str:
 
 
 def show_conditions(conditions: Sequence[SourceCondition]) -> str:
-    """Write what a branch asks of the source: `10.244.0.0/16`, `not 10.244.0.0/16`, `any other` is the caller's."""
-    return " and ".join(_condition(each) for each in conditions) or "any"
+    """Write what a branch asks of the source: `10.244.0.0/16`, `not 10.244.0.0/16 and link cni0`; `""` for any."""
+    return " and ".join(_condition(each) for each in conditions)
 
 
 def render_tree(items: Iterable[ServiceRules], *, is_wide: bool = False) -> str:
@@ -95,7 +110,8 @@ def _tree(rules: ServiceRules, *, is_wide: bool) -> Iterator[str]:
 
 
 def _branch(branch: NamedBranch, earlier: Sequence[NamedBranch], *, is_wide: bool) -> Iterator[str]:
-    yield f"{_source(branch, is_first=not earlier)}: {_does(branch)}"
+    source = _sources(branch, is_first=not earlier)
+    yield f"from {source if branch.when else f'{source} source'}: {_does(branch)}"
     yield from (f"not judged: {each}" for each in branch.undecided)
     yield from _rules(branch.rules, is_wide=is_wide)
     if not branch.backends:
@@ -109,10 +125,8 @@ def _branch(branch: NamedBranch, earlier: Sequence[NamedBranch], *, is_wide: boo
         yield from (f"{rail}{line}" for line in _rules(backend.rules, is_wide=is_wide))
 
 
-def _source(branch: NamedBranch, *, is_first: bool) -> str:
-    if branch.when:
-        return f"from {show_conditions(branch.when)}"
-    return "from any source" if is_first else "from any other source"
+def _sources(branch: NamedBranch, *, is_first: bool) -> str:
+    return show_conditions(branch.when) or ("any" if is_first else "any other")
 
 
 def _bare(backends: Iterable[NamedBackend]) -> tuple[NamedBackend, ...]:
@@ -135,15 +149,13 @@ def _backend(backend: NamedBackend) -> str:
 def _rules(rules: Sequence[RuleRef], *, is_wide: bool) -> Iterator[str]:
     """Yield the way through the rules: as one line, or wide a line each with the rule's own text."""
     if is_wide:
-        yield from (f"· {_place(rule)} {rule.text}" for rule in rules)
+        yield from (f"· {_at(rule.hooks)}{show_place(rule)} {rule.text}" for rule in rules)
     elif rules:
-        yield f"by {' > '.join(_place(rule) for rule in rules)}"
+        yield f"by {show_way(rules)}"
 
 
-def _place(rule: RuleRef) -> str:
-    if rule.packets is None:
-        return rule.where
-    return f"{rule.where} ({rule.packets} packet{'' if rule.packets == 1 else 's'})"
+def _at(hooks: Sequence[Hook]) -> str:
+    return f"at {' and '.join(hooks)}: " if hooks else ""
 
 
 def _condition(condition: SourceCondition) -> str:
@@ -157,7 +169,7 @@ def _does(branch: NamedBranch) -> str:
     masquerade = ", masqueraded" if branch.masquerade else ""
     count = len(branch.undecided)
     undecided = f", {count} rule{'' if count == 1 else 's'} not judged" if count else ""
-    what = _count(branch.backends) if branch.outcome is Outcome.BACKENDS else branch.outcome.value
+    what = _count(branch.backends) if branch.outcome is Outcome.BACKENDS else _WORDS[branch.outcome]
     return f"{what}{masquerade}{lost}{undecided}"
 
 
@@ -165,11 +177,11 @@ def _count(backends: Sequence[NamedBackend]) -> str:
     return f"{len(backends)} backend{'' if len(backends) == 1 else 's'}"
 
 
-def _backends(backends: Sequence[NamedBackend]) -> str:
+def _backends(backends: Sequence[NamedBackend], most: int | None = None) -> str:
     shown = ",".join(
-        f"{show_endpoint(each.address, each.port)}({_share(each.share)})" for each in backends[:_MOST_SHOWN]
+        f"{show_endpoint(each.address, each.port)}({_share(each.share)})" for each in backends[:most]
     )
-    more = len(backends) - _MOST_SHOWN
+    more = 0 if most is None else len(backends) - most
     return f"{shown} + {more} more" if more > 0 else shown
 
 

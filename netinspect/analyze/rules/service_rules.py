@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
 from netinspect.analyze.address_book import AddressBook, build_address_book
+from netinspect.analyze.rules.join import group_same, join_branches
 from netinspect.analyze.service_map.chain_names import ServicePortName, hash_in_chain, names_by_hash
 from netinspect.models.address import Address, address_key, parse_address
 from netinspect.models.address_owner import AddressOwner, OwnerKind
@@ -17,7 +17,7 @@ from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Known
 from netinspect.models.kubernetes import Service, ServicePort
 from netinspect.models.link import Link
-from netinspect.models.service_map import Backend, Branch, Destination, Hook, MapEntry, RuleRef, ServiceMap
+from netinspect.models.service_map import Backend, Branch, Destination, Hook, MapEntry, ServiceMap
 from netinspect.models.service_rules import NamedBackend, NamedBranch, NamedBy, Role, ServiceRules
 
 _Key: TypeAlias = tuple[Address | None, str, int]
@@ -95,7 +95,7 @@ def name_rules(service_map: ServiceMap, names: ServiceNames) -> tuple[ServiceRul
     named = (
         _name(service_map, entries, names)
         for of_destination in grouped.values()
-        for entries in _same_at_hooks(of_destination)
+        for entries in group_same(of_destination)
     )
     return tuple(sorted(named, key=_order))
 
@@ -104,7 +104,7 @@ def _name(service_map: ServiceMap, entries: Sequence[MapEntry], names: ServiceNa
     destination = entries[0].destination
     by_api = find_destination_owner(destination, names)
     named_by, name = _find_name(entries, by_api, names)
-    branches = _join_rules([entry.branches for entry in entries])
+    branches = join_branches(entries, service_map.family)
     return ServiceRules(
         node=service_map.node,
         family=service_map.family,
@@ -148,51 +148,6 @@ def _chains(entries: Sequence[MapEntry]) -> Iterator[str]:
         for branch in entry.branches:
             for rule in (*branch.rules, *(rule for each in branch.backends for rule in each.rules)):
                 yield rule.where.rpartition(" ")[2]
-
-
-def _same_at_hooks(entries: Sequence[MapEntry]) -> list[list[MapEntry]]:
-    """Group the entries of one destination: those where the same happens to packets stand together."""
-    groups: dict[tuple[Branch, ...], list[MapEntry]] = {}
-    for entry in sorted(entries, key=lambda each: tuple(Hook).index(each.hook)):
-        groups.setdefault(tuple(_without_rules(each) for each in entry.branches), []).append(entry)
-    return list(groups.values())
-
-
-def _without_rules(branch: Branch) -> Branch:
-    return replace(branch, rules=(), backends=tuple(replace(each, rules=()) for each in branch.backends))
-
-
-def _join_rules(versions: Sequence[Sequence[Branch]]) -> tuple[Branch, ...]:
-    """Make one of branches that differ in their rules only: each rule once, in the order of the walk."""
-    if len(versions) == 1:
-        return tuple(versions[0])
-    return tuple(
-        replace(
-            same[0],
-            rules=_interleave(each.rules for each in same),
-            backends=tuple(
-                replace(backends[0], rules=_interleave(each.rules for each in backends))
-                for backends in zip(*(each.backends for each in same), strict=True)
-            ),
-        )
-        for same in zip(*versions, strict=True)
-    )
-
-
-def _interleave(walks: Iterable[Sequence[RuleRef]]) -> tuple[RuleRef, ...]:
-    """Join walks that meet: each rule once, what only one has before the rule at which it meets the others."""
-    joined: list[RuleRef] = []
-    for walk in walks:
-        waiting: list[RuleRef] = []
-        for rule in walk:
-            if rule not in joined:
-                waiting.append(rule)
-                continue
-            place = joined.index(rule)
-            joined[place:place] = waiting
-            waiting = []
-        joined += waiting
-    return tuple(dict.fromkeys(joined))
 
 
 def _name_branch(branch: Branch, service: ServicePortName | None, names: ServiceNames) -> NamedBranch:

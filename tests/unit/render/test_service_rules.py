@@ -16,7 +16,14 @@ from netinspect.models.service_map import (
     SourceKind,
 )
 from netinspect.models.service_rules import NamedBackend, NamedBranch, NamedBy, Role, ServiceRules
-from netinspect.render.service_rules import COLUMNS, name_of, render_tree, rows_of, show_destination
+from netinspect.render.service_rules import (
+    COLUMNS,
+    WIDE_COLUMNS,
+    name_of,
+    render_tree,
+    rows_of,
+    show_destination,
+)
 from netinspect.render.table import render_table
 
 PODS = SourceCondition(kind=SourceKind.NETWORK, values=("fd00:244::/48",))
@@ -77,7 +84,7 @@ def test_a_tree_has_branches_backends_and_rules_with_their_counters() -> None:
 def test_a_way_through_rules_is_one_line() -> None:
     once = replace(LEAF, packets=1)
     both = replace(FROM_PODS, rules=(OWN, once, LEAF), backends=())
-    way = "by nat KUBE-SERVICES (12 packets) > nat KUBE-SEP-A (1 packet) > nat KUBE-SEP-A\n"
+    way = "by nat KUBE-SERVICES (12 packets) > KUBE-SEP-A (1 packet) > KUBE-SEP-A\n"
     assert f"└─ from fd00:244::/48: 0 backends\n   {way}" in render_tree([web(both)])
 
 
@@ -85,6 +92,24 @@ def test_wide_shows_the_rules_themselves() -> None:
     text = render_tree([web(FROM_PODS)], is_wide=True)
     assert "· nat KUBE-SERVICES (12 packets) -A KUBE-SERVICES -d fd00:96::20/128\n" in text
     assert "· nat KUBE-SEP-A -A KUBE-SEP-A -j DNAT\n" in text
+
+
+def test_a_rule_of_one_hook_says_so_when_it_is_shown_whole() -> None:
+    apart = replace(OWN, hooks=(Hook.OUTPUT,))
+    text = render_tree([web(replace(FROM_PODS, rules=(apart,)))], is_wide=True)
+    assert "· at output: nat KUBE-SERVICES (12 packets) -A KUBE-SERVICES" in text
+
+
+def test_what_nothing_is_done_with_is_said() -> None:
+    rest = NamedBranch(outcome=Outcome.NONE)
+    dropped = NamedBranch(when=(PODS,), outcome=Outcome.DROP)
+    text = render_tree([web(dropped, rest)])
+    assert text.endswith("├─ from fd00:244::/48: drop\n└─ from any other source: nothing is done\n")
+    rows = render_table(COLUMNS, [*rows_of(web(dropped, rest))], has_headers=False).splitlines()
+    assert [row.split()[5:] for row in rows] == [
+        ["fd00:244::/48", "drop", "<none>"],
+        ["any", "other", "nothing", "is", "done", "<none>"],
+    ]
 
 
 def test_what_has_no_backends_says_what_happens_and_what_was_not_judged() -> None:
@@ -137,6 +162,13 @@ def test_a_table_has_a_row_for_each_branch() -> None:
             *("+", "2", "more"),
         ],
     ]
+
+
+def test_a_wide_table_has_all_backends() -> None:
+    many = replace(OTHERS, backends=tuple(backend(each, 0.2) for each in range(1, 6)))
+    text = render_table(WIDE_COLUMNS, [*rows_of(web(many))], is_wide=True)
+    assert ",".join(f"[fd00:244:1::{each}]:8080(20%)" for each in range(1, 6)) in text
+    assert "more" not in text
 
 
 def test_wide_columns_say_mode_affinity_and_packets() -> None:

@@ -6,10 +6,14 @@ import pytest
 from msgspec.structs import replace
 
 from netinspect.analyze.rules.notes import describe_missing_hooks
+from netinspect.analyze.rules.service_rules import build_service_names, name_rules
 from netinspect.models.address import parse_address
 from netinspect.models.service_map import Destination, Hook, Mode, Outcome
 from netinspect.models.service_rules import NamedBackend, NamedBranch, ServiceRules
+from tests.unit.analyze.captured_nodes import CapturedNode, captured_nodes
 
+SOME = [each for each in captured_nodes() if each.folder.name in ("1.28.15-iptables", "1.29.0-nftables")]
+SOME += [each for each in captured_nodes() if each.folder.name.startswith("1.36.2-ipvs")]
 BACKEND = NamedBackend(address=parse_address("fd00:244::5"), port=8080, share=1.0)
 TRANSLATED = NamedBranch(outcome=Outcome.BACKENDS, backends=(BACKEND,))
 REFUSED = NamedBranch(outcome=Outcome.REJECT)
@@ -98,3 +102,12 @@ def test_where_rules_could_not_be_judged_it_is_said() -> None:
     item = rules(OUT)
     [note] = describe_missing_hooks([item], [item], doubtful={("node-a", 6)})
     assert "[fd00:96::1]:80/tcp, as far as rules could be judged: those" in note
+
+
+@pytest.mark.parametrize("node", SOME, ids=lambda each: each.folder.name)
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_kube_proxy_itself_wrote_misses_no_hook(node: CapturedNode, family: int) -> None:
+    """All shapes of Services, in all modes: nothing that is right is said to be wrong."""
+    items = name_rules(node.seen(family), build_service_names(node.state))
+    assert len(items) > 20
+    assert describe(*items) == []

@@ -158,15 +158,29 @@ def test_hooks_at_which_the_same_happens_are_one_and_keep_the_rules_of_both() ->
     )
     [rules] = name(entry(to(V6), second, hook=Hook.OUTPUT), entry(to(V6), first))
     assert rules.hooks == (Hook.PREROUTING, Hook.OUTPUT)
-    assert [each.where for each in rules.branches[0].rules] == [
-        "nat PREROUTING",
-        "nat OUTPUT",
-        "nat KUBE-SERVICES",
-        "nat KUBE-SVC-X",
-        "nat AFTER-PREROUTING",
-        "nat AFTER-OUTPUT",
+    assert [(each.where, each.hooks) for each in rules.branches[0].rules] == [
+        ("nat PREROUTING", (Hook.PREROUTING,)),
+        ("nat OUTPUT", (Hook.OUTPUT,)),
+        ("nat KUBE-SERVICES", ()),
+        ("nat KUBE-SVC-X", ()),
+        ("nat AFTER-PREROUTING", (Hook.PREROUTING,)),
+        ("nat AFTER-OUTPUT", (Hook.OUTPUT,)),
     ]
-    assert [each.where for each in rules.branches[0].backends[0].rules] == ["nat KUBE-SEP-X"]
+    assert [(each.where, each.hooks) for each in rules.branches[0].backends[0].rules] == [
+        ("nat KUBE-SEP-X", ())
+    ]
+
+
+def test_sources_that_no_branch_takes_are_left_alone_and_it_is_said() -> None:
+    some = replace(branch(WEB_1_V6), when=(PODS,))
+    [rules] = name(entry(to(V6), some), entry(to(V6), some, hook=Hook.OUTPUT))
+    assert [(each.when, each.outcome) for each in rules.branches] == [
+        ((PODS,), Outcome.BACKENDS),
+        ((), Outcome.NONE),
+    ]
+    others = replace(branch(), when=(replace(PODS, negated=True),), outcome=Outcome.DROP)
+    [rules] = name(entry(to(V6), some, others))
+    assert [each.outcome for each in rules.branches] == [Outcome.BACKENDS, Outcome.DROP]
 
 
 def test_hooks_at_which_something_else_happens_stay_apart() -> None:
@@ -186,7 +200,7 @@ def test_conditions_and_traits_of_branches_are_kept() -> None:
         undecided=("mark",),
     )
     [rules] = name(entry(to(V6), odd))
-    [found] = rules.branches
+    found = rules.branches[0]
     assert (found.when, found.lost, found.masquerade, found.undecided) == ((PODS,), 0.5, True, ("mark",))
     assert found.backends[0].affinity_s == 5
 
