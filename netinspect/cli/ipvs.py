@@ -14,8 +14,8 @@ def ipvs(
     names: Annotated[
         list[str] | None,
         Argument(
-            metavar="[IP[:PORT] | NAME[:PORT] | svc/NAME]...",
-            help="Virtual servers, or Services (default: all).",
+            metavar="SERVICE[:PORT]|IP[:PORT]|:NODEPORT",
+            help="Virtual servers by Service (web, svc/web:http), address or node port (default: all).",
         ),
     ] = None,
     *,

@@ -21,8 +21,8 @@ def nftables(
     names: Annotated[
         list[str] | None,
         Argument(
-            metavar="[NAME[:PORT] | svc/NAME | IP[:PORT]]...",
-            help="Services, or destinations (default: all).",
+            metavar="SERVICE[:PORT]|IP[:PORT]|:NODEPORT",
+            help="Services (web, svc/web:http), destinations or node ports (default: all).",
         ),
     ] = None,
     *,

@@ -13,8 +13,8 @@ def rules(
     names: Annotated[
         list[str] | None,
         Argument(
-            metavar="[NAME[:PORT] | svc/NAME | IP[:PORT]]...",
-            help="Services, or destinations (default: all).",
+            metavar="SERVICE[:PORT]|IP[:PORT]|:NODEPORT",
+            help="Services (web, svc/web:http), destinations or node ports (default: all).",
         ),
     ] = None,
     *,
@@ -38,6 +38,9 @@ def rules(
 
       # The same destination on all nodes, with the text of the rules
       kubectl netinspect rules 10.96.0.10:53/udp --all-nodes -o wide
+
+      # A node port, whatever the address
+      kubectl netinspect rules :30080 --node node-a
 
       # All that a node does for Services
       kubectl netinspect rules --node node-a

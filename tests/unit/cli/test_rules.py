@@ -45,3 +45,9 @@ def test_usage(words: str, said: str, kubeconfig: Path, fake_api: FakeApi) -> No
     assert said in done.stderr
     assert done.stdout == ""
     assert fake_api.requests == []
+
+
+@pytest.mark.parametrize("command", ["rules", "iptables", "nftables", "ipvs"])
+def test_help_names_what_is_taken(command: str) -> None:
+    done = cli(command, "--help")
+    assert "[SERVICE[:PORT]|IP[:PORT]|:NODEPORT]..." in " ".join(done.stdout.split())
