@@ -49,6 +49,7 @@ def shapes(builder: Builder) -> tuple[Shape, ...]:
         builder.shape("alone", endpoints=(Endpoint(77, is_local=False),)),
         builder.shape("affinity", endpoints=LOCAL_TWO, sessionAffinity="ClientIP"),
         builder.shape("nodeport", type="NodePort"),
+        builder.shape("nobody", type="NodePort", endpoints=()),
         builder.shape("ranges", type="LoadBalancer", ingress=addresses, loadBalancerSourceRanges=RANGES),
     )
 
@@ -251,6 +252,26 @@ def test_without_the_jump_from_a_hook_nothing_is_translated_there(
     }
     assert translated & left == set()
     assert {key for key in left if key[0] is Hook.OUTPUT}
+
+
+@FAMILIES
+def test_without_the_jump_from_input_nobody_is_refused_at_node_ports(
+    family: int, nodes: dict[str, Node]
+) -> None:
+    node = nodes[NODES["iptables"]]
+    before = node.map(family)
+    with edited(node, family, without("-A INPUT .*-j KUBE-EXTERNAL-SERVICES"), "filter"):
+        check_refusals(before, node.map(family), node)
+
+
+def check_refusals(before: ServiceMap, after: ServiceMap, node: Node) -> None:
+    """What comes in and what the node sends to itself both pass INPUT, and nothing else does."""
+    check(before, after, node, "nobody", "outcome")
+    own = [each for each in compare_maps(before, after, node.local()) if NAMESPACE in each.service]
+    assert {(each.hook, each.destination.port > 30000) for each in own} == {
+        (Hook.PREROUTING, True),
+        (Hook.OUTPUT, True),
+    }
 
 
 @FAMILIES
@@ -466,6 +487,15 @@ def test_without_the_jump_from_prerouting_only_output_translates(
     assert {each.hook for each in compare_maps(before, after, node.local())} == {Hook.PREROUTING}
     translated = {entry.hook for entry in after.entries if any(branch.backends for branch in entry.branches)}
     assert translated == {Hook.OUTPUT}
+
+
+@FAMILIES
+def test_without_the_check_at_input_nobody_is_refused_at_node_ports(
+    family: int, copy: Copy, nodes: dict[str, Node]
+) -> None:
+    before = copy.map(family)
+    copy.nft(f"flush chain {ip_of(family)} kube-proxy nodeport-endpoints-check\n")
+    check_refusals(before, copy.map(family), nodes[NODES["nftables"]])
 
 
 @FAMILIES
