@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import msgspec
 
-from netinspect.analyze.rules.service_maps import ReadMap, list_reading_gaps
+from netinspect.analyze.rules.service_maps import ReadMap, find_missing_program, list_reading_gaps
 from netinspect.analyze.rules.target import RuleTarget, find_port_in_address
 from netinspect.models.address import Address, show_endpoint
 from netinspect.models.fact import Known, Reason
@@ -55,7 +55,9 @@ def describe_reading(reading: RulesReading, chosen: Sequence[ReadMap], mode: Mod
         return
     own = reading.kube_proxy_mode
     if not isinstance(own, Known):
-        why = "the image has no curl" if own.reason is Reason.TOOL_MISSING else own.detail
+        why = " ".join(own.detail.split())
+        if own.reason is Reason.TOOL_MISSING:
+            why = f"the image has no {find_missing_program(own, 'curl')}"
         yield f"node {node}: kube-proxy did not tell its mode ({why}); what has rules for Services is shown"
     elif not any(each.service_map.mode.value == own.value for each in chosen):
         yield f"node {node}: kube-proxy is in {own.value} mode, but no rule of it takes packets to Services"

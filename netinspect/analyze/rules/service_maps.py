@@ -91,12 +91,16 @@ def list_reading_gaps(reading: RulesReading) -> tuple[Gap, ...]:
     return (*reading.gaps, *_without_tools(subject, without_tool), *single, *_unreadable_tables(reading))
 
 
+def find_missing_program(fact: Unavailable, program: str) -> str:
+    """Return which program the image lacks for a fact: the one that it comes from, or the shell around it."""
+    return "shell" if _NO_SHELL in fact.detail else program
+
+
 def _without_tools(subject: str, missing: Sequence[tuple[str, str, Unavailable]]) -> Iterator[Gap]:
     if not missing:
         return
     *others, last = dict.fromkeys(what for what, _, _ in missing)
-    has_shell = not any(_NO_SHELL in fact.detail for _, _, fact in missing)
-    programs = ", ".join(dict.fromkeys(program for _, program, _ in missing)) if has_shell else "shell"
+    programs = ", ".join(dict.fromkeys(find_missing_program(fact, program) for _, program, fact in missing))
     what = f"{', '.join(others)} and {last}" if others else last
     yield Gap(subject, what, Reason.TOOL_MISSING, f"the image has no {programs}")
 

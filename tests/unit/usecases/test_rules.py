@@ -140,10 +140,18 @@ def test_in_nftables_mode_what_iptables_has_is_left_aside() -> None:
 
 
 def test_where_kube_proxy_does_not_tell_its_mode_all_that_has_rules_is_shown() -> None:
-    found = report(reading(Unavailable(Reason.FAILED, "curl: refused")))
+    found = report(reading(Unavailable(Reason.FAILED, "curl: refused\nagain")))
     assert {each.mode for each in found.items} == {Mode.IPTABLES, Mode.NFTABLES}
-    assert any("kube-proxy did not tell its mode (curl: refused)" in note for note in found.notes)
+    assert any("kube-proxy did not tell its mode (curl: refused again)" in note for note in found.notes)
     assert found.exit_code is ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"), [('exec: "sh": executable file not found', "shell"), ("sh: curl: not found", "curl")]
+)
+def test_an_image_that_cannot_ask_for_the_mode_is_said(detail: str, said: str) -> None:
+    found = report(reading(Unavailable(Reason.TOOL_MISSING, detail)))
+    assert any(f"did not tell its mode (the image has no {said}); what" in note for note in found.notes)
 
 
 def test_where_the_mode_has_no_rules_it_is_said_and_the_others_are_shown() -> None:
