@@ -74,6 +74,7 @@ def iptables(
     read_output(output)
     wish = read_wish(names, which, connection, Mode.IPTABLES)
     saves = _choose(backend, read_families(which))
+    wanted = read_chain_wish(chains, wish.families)
     has_chains = bool(chains.table or chains.chain)
     if has_chains and names:
         raise UsageError("name Services, or chains with --table and --chain, not both")
@@ -83,9 +84,7 @@ def iptables(
         raise Exit(print_raw(client, build_iptables_text_plan(saves), nodes, debug_pod))
     asked = ask(client, build_iptables_plan(saves), nodes, debug_pod)
     if has_chains:
-        listed = report_chains(
-            asked.readings, read_chain_wish(chains, wish.families), asked.gaps, asked.notes
-        )
+        listed = report_chains(asked.readings, wanted, asked.gaps, asked.notes)
         raise Exit(finish_chains(listed, output))
     state = read_cluster_state(client)
     report = report_rules(asked.readings, state, with_namespace(wish, client), asked.gaps, asked.notes)

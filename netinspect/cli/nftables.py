@@ -67,6 +67,7 @@ def nftables(
 
     read_output(output)
     wish = read_wish(names, which, connection, Mode.NFTABLES)
+    wanted = read_chain_wish(chains, wish.families)
     has_chains = bool(chains.table or chains.chain)
     if has_chains and names:
         raise UsageError("name Services, or chains with --table and --chain, not both")
@@ -76,9 +77,7 @@ def nftables(
         raise Exit(print_raw(client, build_nftables_text_plan(), nodes, debug_pod))
     asked = ask(client, build_nftables_plan(), nodes, debug_pod)
     if has_chains:
-        listed = report_chains(
-            asked.readings, read_chain_wish(chains, wish.families), asked.gaps, asked.notes
-        )
+        listed = report_chains(asked.readings, wanted, asked.gaps, asked.notes)
         raise Exit(finish_chains(listed, output, is_nft=True))
     state = read_cluster_state(client)
     report = report_rules(asked.readings, state, with_namespace(wish, client), asked.gaps, asked.notes)

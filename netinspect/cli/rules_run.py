@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,15 @@ def read_wish(
 
 
 def read_chain_wish(flags: ChainFlags, families: tuple[int, ...]) -> ChainWish:
-    """Put together which chains are asked for."""
+    """Put together which chains are asked for, before anything is.
+
+    Raises:
+        UsageError: a name is empty.
+    """
     from netinspect.analyze.rules.chains import ChainWish
 
+    if not all((*(flags.table or ()), *(flags.chain or ()))):
+        raise UsageError("a name is empty", "is the variable set that it comes from?")
     return ChainWish(tables=tuple(flags.table or ()), chains=tuple(flags.chain or ()), families=families)
 
 
@@ -156,8 +163,9 @@ def _print_part(node: str, part: CommandResult) -> bool:
     text = part.stdout.decode("utf-8", "backslashreplace")
     sys.stdout.write("\n".join(sanitize(line) for line in text.split("\n")))
     sys.stdout.flush()
-    for line in part.stderr.decode("utf-8", "backslashreplace").splitlines():
-        say(f"node {node}: {part.name}: {sanitize(line)}")
+    complaints = Counter(part.stderr.decode("utf-8", "backslashreplace").splitlines())
+    for line, count in complaints.items():  # nft says the same of every rule that iptables wrote
+        say(f"node {node}: {part.name}: {sanitize(line)}{f' ({count} times)' if count > 1 else ''}")
     if part.exit_code != 0:
         how = "was cut" if part.exit_code is None else f"ended with exit code {part.exit_code}"
         say(f"gap: node/{node}: the output of {part.name} {how}")

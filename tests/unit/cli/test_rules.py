@@ -25,6 +25,8 @@ from tests.unit.cli.test_main import cli
         ("ipvs :0 --node a", "port 0 is not between 1 and 65535"),
         ("ipvs --node a --raw --family 6", "--family does not narrow it"),
         ("iptables web --node a --chain X", "not both"),
+        ("iptables --node a --chain=", "a name is empty"),
+        ("nftables --node a --table=", "a name is empty"),
         ("iptables --node a --chain X --raw", "--raw prints the tool's own text"),
         ("iptables web --node a --raw", "--raw prints the tool's own text"),
         ("iptables --node a --raw -o json", "--raw prints the tool's own text"),
