@@ -140,8 +140,9 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: nat, filter, mangle, raw, security.
         chains: by name, in the order printed.
-        unreadable: what the tool said where it could not print the table (`contains incompatible base-chains`): what
-            it holds is then not known, whatever stands in `chains`. None where all was read.
+        unreadable: what the tool said where it could not print the table (`contains incompatible base-chains`), or what
+            was seen that it prints wrongly (`holds rules in nft's own words ...`): what the table holds is then not
+            known, whatever stands in `chains`. None where all was read.
     """
 
     name: str

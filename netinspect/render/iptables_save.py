@@ -40,7 +40,7 @@ def render_iptables_save(ruleset: Ruleset) -> str:
 def _write_table(ruleset: Ruleset, table: Table) -> Iterator[str]:
     if table.unreadable is not None:
         raise NetinspectError(
-            f"cannot write table {table.name}: iptables-save said that it {table.unreadable}",
+            f"cannot write table {table.name}: it {table.unreadable}",
             hint="List it with nft: what it holds is not known, and a restore would delete it.",
         )
     mark = " (nf_tables)" if ruleset.backend is XtablesBackend.NFT else ""
