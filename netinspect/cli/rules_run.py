@@ -72,10 +72,10 @@ def read_wish(
     Raises:
         UsageError: one is neither; the family is none.
     """
-    from netinspect.analyze.rules.target import parse_rule_target
+    from netinspect.analyze.rules.target import parse_rule_targets
     from netinspect.usecases.rules import RulesWish
 
-    targets = tuple(parse_rule_target(name) for name in names or ())
+    targets = parse_rule_targets(names or ())
     return RulesWish(
         targets=targets, namespace=connection.namespace, families=read_families(flags), mode=mode
     )

@@ -59,7 +59,9 @@ def describe_reading(reading: RulesReading, chosen: Sequence[ReadMap], mode: Mod
         if own.reason is Reason.TOOL_MISSING:
             why = f"the image has no {find_missing_program(own, 'curl')}"
         yield f"node {node}: kube-proxy did not tell its mode ({why}); what has rules for Services is shown"
-    elif not any(each.service_map.mode.value == own.value for each in chosen):
+    elif not any(each.service_map.mode.value == own.value for each in chosen) and not list_reading_gaps(
+        reading
+    ):
         yield f"node {node}: kube-proxy is in {own.value} mode, but no rule of it takes packets to Services"
     if isinstance(own, Known) and own.value == Mode.IPVS:
         yield from describe_missing_ipvs(reading)

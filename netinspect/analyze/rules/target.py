@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -39,6 +40,17 @@ class RuleTarget(msgspec.Struct, frozen=True, kw_only=True):
     def is_node_port(self) -> bool:
         """Whether a port is named, and nothing else."""
         return not self.service and self.address is None
+
+
+def parse_rule_targets(texts: Sequence[str]) -> tuple[RuleTarget, ...]:
+    """Read arguments; `svc NAME...` is `svc/NAME...`, as for kubectl.
+
+    Raises:
+        UsageError: one has no meaning.
+    """
+    if len(texts) > 1 and texts[0] in _SERVICE_TYPES:
+        texts = [each if "/" in each else f"{texts[0]}/{each}" for each in texts[1:]]
+    return tuple(parse_rule_target(each) for each in texts)
 
 
 def parse_rule_target(text: str) -> RuleTarget:

@@ -163,6 +163,11 @@ def test_where_the_mode_has_no_rules_it_is_said_and_the_others_are_shown() -> No
     assert {each.mode for each in found.items} == {Mode.IPTABLES, Mode.NFTABLES}
 
 
+def test_where_rules_could_not_be_read_the_mode_is_not_said_to_have_none() -> None:
+    read = replace(reading(v4=MISSING, v6=MISSING), nft=MISSING)
+    assert not any("but no rule of it" in note for note in report(read).notes)
+
+
 def test_both_backends_of_iptables_are_read() -> None:
     other = save(to_web()[0].replace("0.20", "0.21"), to_web()[1], tool="iptables-save")
     found = report(reading(legacy=other), families=(4,))

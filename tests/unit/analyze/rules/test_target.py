@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from netinspect.analyze.rules.target import RuleTarget, find_port_in_address, parse_rule_target
+from netinspect.analyze.rules.target import (
+    RuleTarget,
+    find_port_in_address,
+    parse_rule_target,
+    parse_rule_targets,
+)
 from netinspect.errors import UsageError
 from netinspect.models.address import parse_address
 
@@ -34,6 +39,16 @@ def test_an_argument_is_read(text: str, expected: dict[str, object]) -> None:
     if "address" in expected:
         expected = {**expected, "address": parse_address(str(expected["address"]))}
     assert parse_rule_target(text) == RuleTarget(text=text, **expected)  # type: ignore[arg-type]
+
+
+def test_a_type_may_stand_before_the_names_as_for_kubectl() -> None:
+    found = parse_rule_targets(["svc", "web:80", "svc/dns"])
+    assert [(each.service, each.port) for each in found] == [("web", 80), ("dns", None)]
+    assert [each.service for each in parse_rule_targets(["svc"])] == ["svc"]
+    assert [each.service for each in parse_rule_targets(["web", "svc"])] == ["web", "svc"]
+    assert parse_rule_targets([]) == ()
+    with pytest.raises(UsageError):
+        parse_rule_targets(["svc", "10.96.0.1"])
 
 
 def test_only_a_port_alone_is_a_node_port() -> None:
