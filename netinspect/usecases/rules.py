@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from netinspect.analyze.ipvs.listing import list_virtual_servers
 from netinspect.analyze.rules.chains import ChainWish, check_wanted_chains, list_wanted_chains
@@ -227,8 +228,13 @@ def _find_unfound(
     """
     if not wish.targets:
         what = f"any Service in namespace {wish.namespace}" if wish.namespace else "any Service"
-        empty = (Unfound(node=node, what=what, is_expected=not wish.namespace) for node in found)
-        return tuple(each for each in empty if each.node not in filled), ()
+        empty = Unfound(
+            node="",
+            what=what,
+            is_expected=not wish.namespace,
+            by_rules=bool(wish.namespace) and not isinstance(state.services, Known),
+        )
+        return tuple(replace(empty, node=node) for node in found if node not in filled), ()
     anywhere = {target for targets in found.values() for target in targets}
     services = state.services.value if isinstance(state.services, Known) else ()
     if isinstance(state.services, Known):
@@ -245,7 +251,8 @@ def _find_unfound(
         if missing:
             what = ", ".join(each.text for each in missing)
             is_expected = any(named[each] is not None for each in missing)
-            unfound.append(Unfound(node=node, what=what, is_expected=is_expected))
+            by_rules = not isinstance(state.services, Known) and any(each.service for each in missing)
+            unfound.append(Unfound(node=node, what=what, is_expected=is_expected, by_rules=by_rules))
     hidden = describe_hidden_ports(each for each in wish.targets if each not in anywhere)
     return tuple(unfound), (*dict.fromkeys(filter(None, reasons.values())), *hidden)
 

@@ -30,11 +30,13 @@ class Unfound(msgspec.Struct, frozen=True, kw_only=True):
         node: the node's name.
         what: what was asked for and is not there, as text.
         is_expected: whether kube-proxy should have written some.
+        by_rules: whether Services are meant that only rules could name, as the API's list could not be read.
     """
 
     node: str
     what: str
     is_expected: bool
+    by_rules: bool = False
 
 
 def describe_reading(reading: RulesReading, chosen: Sequence[ReadMap], mode: Mode | None) -> Iterator[str]:
@@ -97,8 +99,9 @@ def describe_unfound(
     rules = f"{', '.join(others)} or {last}" if others else last
     over = f" over IPv{families[0]}" if len(families) == 1 else ""
     read = ", as far as they could be read" if list_reading_gaps(reading) else ""
+    named = ", as far as they name Services (the API did not)" if unfound.by_rules else ""
     see = f"; see kubectl netinspect dataplane --node {unfound.node}" if unfound.is_expected else ""
-    return f"no {rules} of node {unfound.node} takes packets to {unfound.what}{over}{read}{see}"
+    return f"no {rules} of node {unfound.node} takes packets to {unfound.what}{over}{read}{named}{see}"
 
 
 def describe_hidden_ports(targets: Iterable[RuleTarget]) -> Iterator[str]:

@@ -263,8 +263,16 @@ def test_a_service_that_only_rules_know_is_shown() -> None:
 
 
 def test_without_services_of_the_api_nobody_is_not_found() -> None:
-    found = report(reading(), "typo", state=replace(STATE, services=DENIED))
+    state = replace(STATE, services=DENIED)
+    found = report(reading(), "typo", state=state)
     assert found.items == ()
+    named = "as far as they name Services (the API did not)"
+    assert f"no iptables rule of node node-a takes packets to typo, {named}" in found.notes
+    assert not any(named in note for note in report(reading(), "192.0.2.1", state=state).notes)
+    wish = RulesWish(namespace="demo")
+    servers = report_virtual_servers({"node-a": replace(reading(), virtual_servers=IPVS)}, state, wish)
+    text = "no virtual server of node node-a takes packets to any Service in namespace demo"
+    assert servers.notes == (f"{text}, {named}",)
     assert found.exit_code is ExitCode.INCOMPLETE
 
 
