@@ -61,6 +61,8 @@ def tables(netns: Netns, tool: str) -> dict[str, Table]:
         'iifname != "a" iifname "b" drop',
         "tcp dport { 80, 443 } accept",
         "tcp dport & 5 == 4 accept",
+        # As iptables itself writes two matches of tcp.
+        "tcp dport 80 tcp dport 81 accept",
         "tcp doff 5 drop",
         "tcp flags & syn == syn tcp flags & ack == ack drop",
         "udp length 5 drop",
@@ -100,6 +102,9 @@ def test_ipv6_likewise(node: Netns, rule: str) -> None:
         ("tcp flags & (fin | syn) == syn drop", "-p tcp -m tcp --tcp-flags FIN,SYN SYN -j DROP"),
         ("tcp flags syn,ack drop", "-p tcp -m tcp ! --tcp-flags SYN,ACK NONE -j DROP"),
         ("meta mark & 4 != 0 jump x", "-m mark ! --mark 0x0/0x4 -j x"),
+        ("meta mark & 0xffff0000 == 0x10000", "-m mark --mark 0x10000/0xffff0000"),
+        ("meta mark & 0xff == 0x10", "-m mark --mark 0x10/0xff"),
+        ("tcp sport 0 drop", "-p tcp -m tcp --sport 0 -j DROP"),
         ("meta l4proto 253 counter", "-p 253"),
         ("ip frag-off & 0x1fff != 0 drop", "-f -j DROP"),
         ("limit rate 5/day burst 9 packets drop", "-m limit --limit 5/day --limit-burst 9 -j DROP"),
