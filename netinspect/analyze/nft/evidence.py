@@ -13,7 +13,7 @@ class Evidence:
 
     def __init__(self) -> None:
         self._rules: dict[int, tuple[NftRule, RuleRef]] = {}
-        self._elements: dict[int, tuple[Element, RuleRef]] = {}
+        self._elements: dict[tuple[int, str], tuple[Element, RuleRef]] = {}
 
     def rule(self, table: NftTable, chain: NftChain, rule: NftRule) -> RuleRef:
         """Return a rule as evidence."""
@@ -25,9 +25,10 @@ class Evidence:
 
     def element(self, table: NftTable, chain: NftChain, element: Element, named: str) -> RuleRef:
         """Return an element as evidence: of a named map, or of an anonymous one in a chain."""
-        found = self._elements.get(id(element))
+        where = f"map {named}" if named else f"{table.name} {chain.name}"
+        # An element is not its chain's alone: equal pieces are one (parse/nft_expressions.py).
+        found = self._elements.get((id(element), where))
         if found is None:
-            where = f"map {named}" if named else f"{table.name} {chain.name}"
             found = element, element_ref(where, element)
-            self._elements[id(element)] = found
+            self._elements[id(element), where] = found
         return found[1]

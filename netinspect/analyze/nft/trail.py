@@ -9,7 +9,7 @@ from netinspect.analyze.nft.evidence import Evidence
 from netinspect.analyze.nft.names import service_in_comment
 from netinspect.analyze.nft.packet import State
 from netinspect.analyze.nft.spot import Spot, Step
-from netinspect.analyze.nft.text import statement_text
+from netinspect.analyze.nft.text import unclear_text
 from netinspect.analyze.nft.values import Unclear
 from netinspect.analyze.nft.ways import Leaf
 from netinspect.models.service_map import Outcome, RuleRef
@@ -43,7 +43,8 @@ class Notes:
     def doubted(self, unclear: Unclear, step: Step) -> Step:
         """Take what cannot be judged, and could do something, as not matching, and note it."""
         ref, state = self.rule(step.spot), step.state
-        text = f"{statement_text(unclear.what)}: {ref.where} {ref.text}"
+        what = unclear_text(unclear.what)
+        text = f"{what}: {ref.where} {ref.text}" if what else f"{ref.where} {ref.text}"
         if unclear.what == TOO_MANY:  # once for all such rules of a chain
             text = f"{TOO_MANY}: {ref.where}"
         noted = state.undecided if text in state.undecided else (*state.undecided, text)

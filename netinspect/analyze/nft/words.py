@@ -33,9 +33,9 @@ def say_statement(statement: st.Statement) -> str:
     return _say(statement)
 
 
-def say_expression(expression: ex.Expression) -> str:
-    """Write one expression, a part of a statement or of an element."""
-    return _say(expression)
+def say_part(part: object) -> str:
+    """Write any part of a rule: a statement, an expression, an element."""
+    return _say(part)
 
 
 def say_element(element: ex.Element) -> str:

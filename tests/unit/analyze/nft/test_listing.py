@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from netinspect.analyze.nft.listing import list_nft_chains
-from netinspect.analyze.nft.words import say_element, say_expression, say_statement
+from netinspect.analyze.nft.words import say_element, say_part, say_statement
 from netinspect.models.chain_listing import ListedChain
 from netinspect.models.nft import NftChain, NftHook, NftRule, NftRuleset, NftSet, NftTable
 from netinspect.models.nft_expression import (
@@ -114,4 +114,4 @@ def test_words_that_no_kernel_here_can_prove() -> None:
     assert say_statement(Queue()) == "queue"
     assert say_statement(Xt()) == "xt unknown unknown"
     assert say_statement(Quota(val=3, used=1)) == "quota 3 bytes used 1 bytes"
-    assert say_expression(False) == "missing"
+    assert say_part(False) == "missing"

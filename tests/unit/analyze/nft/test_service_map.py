@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
 
 from netinspect.analyze.expected.service_map import expected_service_map
@@ -16,7 +17,8 @@ from netinspect.models.address import Address, parse_address
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Known, Reason, Unavailable
 from netinspect.models.kubernetes import EndpointSlice, Node, Service
-from netinspect.models.service_map import Hook, Mode, Outcome, ServiceMap
+from netinspect.models.nft_expression import Goto, Jump
+from netinspect.models.service_map import Hook, Mode, Outcome, RuleRef, ServiceMap
 from netinspect.parse.api import parse_object
 from netinspect.parse.nft_json import parse_nft_json
 from netinspect.parse.proxy_config import parse_proxy_configz
@@ -504,5 +506,40 @@ def test_counters_stand_beside_the_text() -> None:
     entry = read(Table().nat("prerouting", counted)).entries[0]
     (rule,) = entry.branches[0].backends[0].rules
     assert (rule.where, rule.packets, rule.bytes) == ("kube-proxy nat-prerouting", 3, 180)
-    assert "counter" not in rule.text
-    assert json.loads(rule.text) == [*AT_VIP, dnat(POD1, 8080)]
+    assert rule.text == f"ip6 daddr {VIP} tcp dport 80 dnat to [{POD1}]:8080"
+
+
+@FAMILIES
+@pytest.mark.parametrize("name", CAPTURES)
+def test_the_rules_of_a_destination_are_its_own(name: str, family: int) -> None:
+    """Services with the same backends have rules with equal parts: each is told by its own."""
+    table = parse_nft_json(load(DATAPLANES / name, "nft.json")).table(
+        {4: "ip", 6: "ip6"}[family], "kube-proxy"
+    )
+    assert table is not None
+    ways = {chain: set(_targets(each.rules)) for chain, each in table.chains.items()}
+    seen = 0
+    for entry in untouched(name, family).entries:
+        for branch in entry.branches:
+            # A Service's chains have its name in theirs, behind a slash; the others serve all Services.
+            own = {_chain_of(rule) for rule in branch.rules if "/" in _chain_of(rule)}
+            meant = own | {target for chain in own for target in ways[chain]}
+            for rule in (rule for backend in branch.backends for rule in backend.rules):
+                assert _chain_of(rule) in meant, (entry.destination, rule)
+                seen += 1
+    assert seen > 20
+
+
+def _chain_of(rule: RuleRef) -> str:
+    return rule.where.partition(" ")[2]
+
+
+def _targets(part: object) -> Iterator[str]:
+    if isinstance(part, Jump | Goto):
+        yield part.target
+    elif isinstance(part, tuple):
+        for each in part:
+            yield from _targets(each)
+    elif isinstance(part, msgspec.Struct):
+        for name in part.__struct_fields__:
+            yield from _targets(getattr(part, name))
