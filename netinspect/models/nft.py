@@ -11,6 +11,9 @@ import msgspec
 from netinspect.models.nft_expression import Element, Unknown
 from netinspect.models.nft_statement import Statement
 
+_DORMANT = "dormant"
+_FLAGS = frozenset((_DORMANT, "owner", "persist"))
+
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A part of a ruleset."""
@@ -164,6 +167,16 @@ class NftTable(_Part, frozen=True):
     handle: int | None = None
     comment: str = ""
     remainder: str = ""
+
+    @property
+    def is_dormant(self) -> bool:
+        """Whether no packet comes to the table's chains."""
+        return _DORMANT in self.flags
+
+    @property
+    def may_be_dormant(self) -> bool:
+        """Whether that is not told: nft before 1.1.0 prints any text in place of a single flag."""
+        return not self.is_dormant and not _FLAGS.issuperset(self.flags)
 
 
 class NftRuleset(_Part, frozen=True):

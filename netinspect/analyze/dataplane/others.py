@@ -26,16 +26,17 @@ def _from_nft(reading: DataplaneReading, family: int) -> Iterator[OtherRules]:
     tables = reading.nft.value.tables if isinstance(reading.nft, Known) else ()
     families = ("ip" if family == 4 else "ip6", "inet", "netdev", "bridge")
     for table in tables:
-        if table.family in families and table.name != TABLE and "dormant" not in table.flags:
+        if table.family in families and table.name != TABLE and not table.is_dormant:
             yield from _of_table(table)
 
 
 def _of_table(table: NftTable) -> Iterator[OtherRules]:
+    doubt = " (dormant or not: this nft does not print its flag)" if table.may_be_dormant else ""
     for chain in table.chains.values():
         base = chain.base
         if base is not None and base.hook in _HOOKS and (chain.rules or base.policy == "drop"):
             yield OtherRules(
-                place=f"nft table {table.family} {table.name}",
+                place=f"nft table {table.family} {table.name}{doubt}",
                 hook=base.hook,
                 chain=chain.name,
                 priority=base.priority,

@@ -37,8 +37,6 @@ _IPTABLES_WAYS = (
     ("OUTPUT", "KUBE-SERVICES"),
     ("POSTROUTING", "KUBE-POSTROUTING"),
 )
-_DORMANT = "dormant"
-_KNOWN_FLAGS = frozenset((_DORMANT, "owner", "persist"))
 _NFT_HOOKS = ("prerouting", "output", "postrouting")
 _ENDS = frozenset(("ACCEPT", "DROP", "RETURN", "REJECT", "QUEUE", "NFQUEUE"))
 
@@ -145,34 +143,31 @@ def _nft_traces(reading: DataplaneReading, family: int) -> Iterator[Trace]:
     if table is None:
         return
     missing = tuple(_missing_hooks(table))
-    parts = {found[1] for name in table.chains if (found := _SERVICE_CHAIN.fullmatch(name))}
-    text = f"table {table.family} {table.name}: {len(table.chains)} chains, {len(parts)} ports of Services"
+    # Which of them a map leads to is not asked here: the elements of maps are most of a large ruleset.
+    ports = {found[1] for name in table.chains if (found := _SERVICE_CHAIN.fullmatch(name))}
+    text = (
+        f"table {table.family} {table.name}: {len(table.chains)} chains, for {len(ports)} ports of Services"
+    )
     yield Trace(
         dataplane=Dataplane.NFTABLES,
         place=f"nft table {table.family} {table.name}",
-        services=len(parts),
+        services=len(ports),
         is_reached=None
-        if _may_sleep(table)
+        if table.may_be_dormant
         else not {f"hook {hook}" for hook in _NFT_HOOKS[:2]} <= set(missing),
         missing=missing,
         evidence=(Evidence(source="nft -j list table", text=text), *_base_chains(table)),
     )
 
 
-def _may_sleep(table: NftTable) -> bool:
-    """Whether flags are not told: nft before 1.1.0 prints any text for a single one, so it may be `dormant`."""
-    return not _KNOWN_FLAGS.issuperset(table.flags)
-
-
 def _missing_hooks(table: NftTable) -> Iterator[str]:
-    is_dormant = _DORMANT in table.flags
     for hook in _NFT_HOOKS:
         bases = [
             chain
             for chain in table.chains.values()
             if chain.base is not None and (chain.base.type, chain.base.hook) == ("nat", hook)
         ]
-        if is_dormant or not any(chain.rules for chain in bases):
+        if table.is_dormant or not any(chain.rules for chain in bases):
             yield f"hook {hook}"
 
 
@@ -182,9 +177,9 @@ def _base_chains(table: NftTable) -> Iterator[Evidence]:
         for chain in table.chains.values()
         if chain.base is not None and chain.base.type == "nat"
     ]
-    if _DORMANT in table.flags:
+    if table.is_dormant:
         shown.append("flags dormant: no packet comes to the table")
-    elif _may_sleep(table):
+    elif table.may_be_dormant:
         shown.append(
             "it has a flag that this nft does not print: no packet comes to the table if that is dormant"
         )

@@ -43,9 +43,7 @@ class BaseChain(msgspec.Struct, frozen=True):
 
 def tables_of(ruleset: NftRuleset, family: int) -> tuple[NftTable, ...]:
     """Return the tables that packets of a family meet."""
-    return tuple(
-        each for each in ruleset.tables if each.family in _FAMILIES[family] and "dormant" not in each.flags
-    )
+    return tuple(each for each in ruleset.tables if each.family in _FAMILIES[family] and not each.is_dormant)
 
 
 def base_chains(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
@@ -62,6 +60,9 @@ def base_chains(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
 def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Iterator[Gap]:
     """Name what may meet packets and is not walked: base chains of unknown hooks or types, and unknown parts."""
     for table in tables:
+        if table.may_be_dormant:
+            why = "this nft does not print its flag, and no packet comes to a table that is dormant"
+            yield _gap(node, f"{table.family} {table.name}", why)
         for chain in table.chains.values():
             reason = _unread(chain)
             if reason:

@@ -565,15 +565,17 @@ def test_rules_of_others_that_meet_the_same_packets() -> None:
     )
     assert isinstance(tables, Known)
     asleep = replace(tables.value.tables[0], name="asleep", flags=("dormant",))
-    tables = Known(NftRuleset(tables=(*tables.value.tables, asleep)))
+    perhaps = replace(tables.value.tables[2], name="perhaps", flags=("perhaps",))
+    tables = Known(NftRuleset(tables=(*tables.value.tables, asleep, perhaps)))
     reading = replace(captured(IPTABLES), nft=tables)
     node, found = judge(reading, family=6)
     assert [(each.place, each.hook, each.policy, each.rules) for each in node.others] == [
         ("nft table inet firewalld", "forward", "drop", 1),
         ("nft table ip6 mine", "input", "drop", 0),
+        ("nft table ip6 perhaps (dormant or not: this nft does not print its flag)", "input", "drop", 0),
     ]
     assert found["dataplane-other-policy-drop"].severity is Severity.INFO
-    assert len(found["dataplane-other-policy-drop"].evidence) == 2
+    assert len(found["dataplane-other-policy-drop"].evidence) == 3
     node, _ = judge(reading)
     assert [each.place for each in node.others] == ["nft table inet firewalld", "nft table ip mine"]
 
