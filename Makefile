@@ -51,6 +51,7 @@ bench: setup ## the benchmarks of the README, as ratios in one run (needs the te
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.conntrack_top
 	$(BIN)/python -m bench.iptables_save
+	$(BIN)/python -m bench.nft_json
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
