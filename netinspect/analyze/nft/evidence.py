@@ -9,26 +9,32 @@ from netinspect.models.service_map import RuleRef
 
 
 class Evidence:
-    """Makes `RuleRef`s and keeps them."""
+    """Makes `RuleRef`s and keeps them, by the identity of what they tell of: the ruleset outlives the walks."""
 
     def __init__(self) -> None:
-        self._rules: dict[int, tuple[NftRule, RuleRef]] = {}
-        self._elements: dict[tuple[int, str], tuple[Element, RuleRef]] = {}
+        self._rules: dict[int, RuleRef] = {}
+        self._named: dict[int, RuleRef] = {}
+        self._anonymous: dict[tuple[int, int], RuleRef] = {}
+        self._maps: dict[str, str] = {}
 
     def rule(self, table: NftTable, chain: NftChain, rule: NftRule) -> RuleRef:
         """Return a rule as evidence."""
         found = self._rules.get(id(rule))
         if found is None:
-            found = rule, rule_ref(table.name, chain.name, rule)
-            self._rules[id(rule)] = found
-        return found[1]
+            found = self._rules[id(rule)] = rule_ref(table.name, chain.name, rule)
+        return found
 
     def element(self, table: NftTable, chain: NftChain, element: Element, named: str) -> RuleRef:
         """Return an element as evidence: of a named map, or of an anonymous one in a chain."""
-        where = f"map {named}" if named else f"{table.name} {chain.name}"
-        # An element is not its chain's alone: equal pieces are one (parse/nft_expressions.py).
-        found = self._elements.get((id(element), where))
+        if named:
+            found = self._named.get(id(element))
+            if found is None:
+                where = self._maps.setdefault(named, f"map {named}")
+                found = self._named[id(element)] = element_ref(where, element)
+            return found
+        # Such an element is not its chain's alone: equal statements are one (parse/nft_expressions.py).
+        key = id(element), id(chain)
+        found = self._anonymous.get(key)
         if found is None:
-            found = element, element_ref(where, element)
-            self._elements[id(element), where] = found
-        return found[1]
+            found = self._anonymous[key] = element_ref(f"{table.name} {chain.name}", element)
+        return found

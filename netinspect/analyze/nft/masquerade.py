@@ -36,6 +36,10 @@ class Masquerade(msgspec.Struct, frozen=True):
     undecided: tuple[str, ...] = ()
 
 
+_MOST_KEPT = 10_000
+_Walked = tuple[list[Way], frozenset[str]]
+
+
 class Masquerading:
     """Walks POSTROUTING for translated packets. What does not depend on the backend is walked once."""
 
@@ -49,7 +53,8 @@ class Masquerading:
             for table in tables
         }
         self._asking_origin = {(each.family, each.name) for each in tables if asks_origin(each)}
-        self._known: dict[tuple[object, ...], tuple[list[Way], frozenset[str]]] = {}
+        self._general: dict[tuple[object, ...], _Walked] = {}
+        self._special: dict[tuple[object, ...], _Walked] = {}
         self._read: dict[int, tuple[list[Way], tuple[Masquerade, ...]]] = {}
 
     def of(self, leaf: Leaf, packet: Packet, path: Conditions) -> tuple[Masquerade, ...]:
@@ -80,7 +85,7 @@ class Masquerading:
         origin = packet.origin if leaf.table in self._asking_origin else None
         general = leaf.table, mark, packet.protocol, origin, path
         special = *general, leaf.address, port
-        found = self._known.get(general) or self._known.get(special)
+        found = self._general.get(general) or self._special.get(special)
         if found is not None:
             return found
         moved = Packet(
@@ -93,8 +98,18 @@ class Masquerading:
         )
         walker = Walker(self._bases.get(leaf.table, ()), moved, self._kit)
         found = walker.walk(State(mark=mark), path), frozenset(walker.hosts)
-        self._known[special if moved.reads else general] = found
+        if moved.reads:
+            self._forget()
+            self._special[special] = found
+        else:
+            self._general[general] = found
         return found
+
+    def _forget(self) -> None:
+        """Let go of single backends' walks: a Service's come one soon after the other, and there may be 100,000s."""
+        if len(self._special) >= _MOST_KEPT:
+            self._special.clear()
+            self._read.clear()
 
 
 def _read(way: Way) -> Masquerade:

@@ -65,7 +65,7 @@ def test_what_cannot_be_judged(part: object, text: str) -> None:
 def test_an_element_that_two_chains_have_is_told_by_each() -> None:
     table = Table().map("seen", [to(VIP), DROP]).chain("tcp").chain("udp")
     found = ruleset(table).tables[0]
-    element, evidence = found.sets["seen"].elements[0], Evidence()
+    (element,), evidence = found.sets["seen"].elements, Evidence()
     told = [evidence.element(found, found.chains[name], element, "").where for name in ("tcp", "udp", "tcp")]
     assert told == ["kube-proxy tcp", "kube-proxy udp", "kube-proxy tcp"]
     assert evidence.element(found, found.chains["udp"], element, "seen").where == "map seen"
