@@ -8,6 +8,8 @@ Each reader takes words from a place on and returns what it read with the place 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from ipaddress import ip_address
 from sys import intern
 from typing import NamedTuple
 
@@ -26,6 +28,9 @@ _HEAD_FIELDS = {
     "-o": "out_link",
     "-p": "protocol",
 }
+
+
+_ADDRESSES = ("source", "destination")
 
 
 class Head(NamedTuple):
@@ -65,6 +70,8 @@ def read_head(words: Sequence[str]) -> tuple[Head, int]:
     while at < end:
         name, negated, behind = _option_at(words, at)
         field = _HEAD_FIELDS.get(name)
+        if field in _ADDRESSES and behind < end and not _is_network(words[behind]):
+            break
         if field is not None and field not in values and behind < end:
             values[field] = Value(str(words[behind]), negated)
             at = behind + 1
@@ -74,6 +81,21 @@ def read_head(words: Sequence[str]) -> tuple[Head, int]:
         else:
             break
     return Head(**values, fragment=fragment), at
+
+
+@lru_cache(maxsize=65536)
+def _is_network(text: str) -> bool:
+    """Whether a text is an address, with a prefix length or a mask where one is behind a slash."""
+    host, slash, length = text.partition("/")
+    try:
+        width = ip_address(host).max_prefixlen
+        if not slash:
+            return True
+        if length.isdecimal() and length.isascii():
+            return int(length) <= width
+        return ip_address(length).max_prefixlen == width
+    except ValueError:
+        return False
 
 
 def read_match(words: Sequence[str], at: int) -> tuple[Match | None, int]:

@@ -149,7 +149,7 @@ def read_network(text: str) -> tuple[int, int]:
     if not length:
         mask = every
     elif length.isdecimal():
-        mask = every ^ (every >> int(length)) if int(length) <= parsed.max_prefixlen else every
+        mask = every ^ (every >> int(length))
     else:
         mask = int(ipaddress.ip_address(length))
     return int(parsed) & mask, mask

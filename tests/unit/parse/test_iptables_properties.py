@@ -80,6 +80,12 @@ names = st.sampled_from(["X", "KUBE-SVC-NPX46M4PTMTKRN6Y", "cali-tw-x.5", "a:b@c
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=9)
 numbers = st.integers(0, 2**64 - 1)
 values = st.one_of(st.none(), st.builds(Value, texts, st.booleans()))
+networks = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).flatmap(
+    lambda address: st.sampled_from(
+        [f"{address}", f"{address}/{address.max_prefixlen}", f"{address}/0", f"{address}/{address}"]
+    )
+)
+places = st.one_of(st.none(), st.builds(Value, networks, st.booleans()))
 
 
 def read_capture(path: Path) -> str:
@@ -128,8 +134,8 @@ def rules(draw: st.DrawFn, chain: str) -> Rule:
     remainder = draw(st.sampled_from(["", "", '-m geoip ! --x "a  b" -j Y']))
     rule = Rule(
         chain=chain,
-        source=draw(values),
-        destination=draw(values),
+        source=draw(places),
+        destination=draw(places),
         protocol=draw(values),
         in_link=draw(values),
         out_link=draw(values),

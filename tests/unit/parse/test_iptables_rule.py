@@ -207,3 +207,33 @@ def test_rules_that_say_the_same_share_what_they_say() -> None:
     assert first.target is second.target
     assert isinstance(first.matches[0], Match)
     assert all(one is other for one, other in zip(first.matches, second.matches, strict=True))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "web",
+        "10.0.0.1/33",
+        "10.0.0.1/",
+        "10.0.0.0/ffff::",
+        "fd00::/255.0.0.0",
+        "fd00::1/129",
+        "10.0.0.1/-1",
+        "1.2.3",
+    ],
+)
+@pytest.mark.parametrize("option", ["-s", "! -d"])
+def test_what_is_no_address_is_not_read(option: str, address: str) -> None:
+    """No iptables prints it; who reads rules can count on it."""
+    rule = read(f" {option} {address} -j DROP")
+    assert (rule.source, rule.destination, rule.target) == (None, None, None)
+    assert rule.remainder.startswith(option.split()[0])
+
+
+@pytest.mark.parametrize(
+    "address", ["10.0.0.0/255.0.255.0", "10.0.0.1", "fd00::1/128", "fd00::/ffff:0:ffff::"]
+)
+def test_addresses_come_with_lengths_and_masks(address: str) -> None:
+    rule = read(f" -s {address} -j DROP")
+    assert rule.source is not None
+    assert (rule.source.text, rule.remainder) == (address, "")
