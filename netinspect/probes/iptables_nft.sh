@@ -23,14 +23,16 @@ need() { # MODULE SYMBOL
 }
 
 # `nft list tables` (1.0.6) reads every rule that there is, gigabytes in a large cluster; `list chains` does not.
-# A line a table of iptables: its name, how many chains it has, and its base chains.
-tables=$({ nft list chains "$family" || echo "failed $?"; } | awk '
-  $1 == "failed" { print }
+# Where nft dies it may leave half a line. A line a table of iptables: its name, how many chains it has, and its base
+# chains.
+tables=$({ nft list chains "$family" || printf '\nfailed %s\n' $?; } | awk '
+  $1 == "failed" { failed = $0 }
   $1 == "table" { table = $3; names[++tables] = table }
   $1 == "chain" { chain = $2; chains[table]++ }
   / hook / && chain ~ /^(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/ { base[table] = base[table] " " chain }
   END {
-    while (at++ < tables)
+    if (failed) print failed
+    else while (at++ < tables)
       if (names[at] ~ /^(filter|mangle|nat|raw|security)$/) print names[at], chains[names[at]] + 0 base[names[at]]
   }')
 case "
@@ -42,11 +44,11 @@ failed "*) exit "${tables##*failed }" ;; esac
 list() {
   printf '%s\n' "$tables" | while read -r table chains bases; do
     if [ "${chains:-0}" -le 2000 ]; then
-      [ -z "$table" ] || nft -j -s list table "$family" "$table" 2>/dev/null || echo '"key": "unreadable"'
+      [ -z "$table" ] || nft -j -s list table "$family" "$table" 2>/dev/null || printf '\n"key": "unreadable"\n'
       continue
     fi
     for chain in $bases; do
-      nft -j -s list chain "$family" "$table" "$chain" 2>/dev/null || echo '"key": "unreadable"'
+      nft -j -s list chain "$family" "$table" "$chain" 2>/dev/null || printf '\n"key": "unreadable"\n'
     done
     printf '%s\n' '"comment":' '"key": "mark"' '"protocol": "tcp", "field": "dport"'
     is_there nft_limit nft_limit_module_init && echo '"limit":'

@@ -2,7 +2,8 @@
 # flags of nft (-s without counters, -t without elements of sets). What a table of iptables holds is read by
 # iptables-save, which says it in iptables' words.
 # `nft list tables` (1.0.6) reads every rule that there is, in gigabytes of a large cluster; `list chains` does not.
-tables=$({ nft list chains || echo "failed $?"; } | grep -E '^(table|failed) ')
+# Where nft dies it may leave half a line.
+tables=$({ nft list chains || printf '\nfailed %s\n' $?; } | grep -E '^(table|failed) ')
 printf '%s\n' "$tables" | {
   code=0
   while read -r word family name; do

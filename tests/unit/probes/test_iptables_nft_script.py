@@ -1,4 +1,4 @@
-"""The look at rules in nft's own words, by each shell and its tools, with an nft that answers what a test says."""
+"""The scripts that ask nft, run by each shell and its tools, with an nft that answers what a test says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from netinspect.probes.plan import read_script
 from tests.unit.probes.shells import SHELLS, new_shell, why_missing
 
-SCRIPT = read_script("iptables_nft.sh")
+SCRIPT, TABLES = read_script("iptables_nft.sh"), read_script("nft_tables.sh")
 BASE = "\tchain INPUT {\n\t\ttype filter hook input priority 0; policy accept;\n\t}\n"
 CHAINS = f"table ip filter {{\n\tchain x {{\n\t}}\n{BASE}}}\n"
 BY_SET = '{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "@s"}}'
@@ -26,8 +26,8 @@ class Lab:
         self._shell = new_shell(name, tools)
         self._nft = folder / "nft"
 
-    def run(self, *answers: tuple[str, str, int]) -> subprocess.CompletedProcess[str]:
-        """Run the script before `echo saved`; nft answers commands by their last words."""
+    def run(self, *answers: tuple[str, str, int], script: str = SCRIPT) -> subprocess.CompletedProcess[str]:
+        """Run a script, before `echo saved`; nft answers commands by their last words."""
         cases = "".join(
             f"*{words!r}) printf '%s' {answer!r}; exit {code} ;;\n".replace("\\n", "\n").replace("\\t", "\t")
             for words, answer, code in answers
@@ -35,7 +35,7 @@ class Lab:
         self._nft.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 9 ;;\nesac\n')
         self._nft.chmod(0o755)
         path = f"{self._nft.parent}:{self._shell.path}"
-        argv = ["env", f"PATH={path}", *self._shell.argv, "-c", SCRIPT, "netinspect", "ip", "echo", "saved"]
+        argv = ["env", f"PATH={path}", *self._shell.argv, "-c", script, "netinspect", "ip", "echo", "saved"]
         return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
@@ -95,6 +95,18 @@ def test_the_tool_is_not_run_where_nft_fails(lab: Lab) -> None:
     done = lab.run(("list chains ip", CHAINS, 0), ("list table ip filter", "", 139))
     assert (done.returncode, done.stdout) == (1, "")
     assert "unreadable" in done.stderr or "could not list" in done.stderr
+
+
+def test_half_a_line_of_an_nft_that_died_hides_nothing(lab: Lab) -> None:
+    """It ends within a line, or within a string behind a backslash, as its buffer does."""
+    half = CHAINS + "table ip kube-pro"
+    assert lab.run(("list chains ip", half, 139)).returncode == 139
+    done = lab.run(("list chains", half.replace("filter {", "other {"), 139), script=TABLES)
+    assert done.returncode == 139
+    assert lab.run(("list chains", "table ip oth", 139), script=TABLES).returncode == 139
+    text = listing(rule("INPUT", BY_ADDRESS))[:-40] + '"comment": "a' + chr(92)
+    done = lab.run(("list chains ip", CHAINS, 0), ("list table ip filter", text, 139))
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 def test_of_very_many_chains_only_the_base_chains_are_listed(lab: Lab) -> None:
