@@ -53,14 +53,16 @@ def read_nft_map(
     local = tuple(
         str(each) for each in sorted(set(local_addresses), key=address_key) if each.version == family
     )
-    reader = _Reader(tables, family, local)
+    # What the reader keeps is let go before entries are put in order: both at once are the most memory.
+    entries = list(_Reader(tables, family, local).entries())
+    entries.sort(key=_order)
     own = ruleset.table("ip" if family == 4 else "ip6", TABLE)
     return ServiceMap(
         node=node,
         family=family,
         mode=Mode.NFTABLES,
         layout=name_layout(own),
-        entries=tuple(sorted(reader.entries(), key=_order)),
+        entries=tuple(entries),
         gaps=tuple(hook_gaps(ruleset, tables, node)),
     )
 
