@@ -59,8 +59,8 @@ class Trace(_Part, frozen=True):
     Attributes:
         dataplane: whose.
         place: where: `iptables-nft`, `iptables-legacy`, `nft table ip kube-proxy`, `IPVS`, `link kube-ipvs0`, `ipset`.
-        services: how many Service addresses and ports have rules there; of nft, how many ports of Services have chains,
-            a map's way to them not looked at. None where that is not known.
+        services: how many ports of Services have chains there, which takes endpoints (of nft, whether a map leads to
+            them is not looked at); of IPVS, how many virtual servers there are. None where that is not known.
         is_reached: whether packets of both ways into the node's rules (from links, and from the node itself) come
             there; None where there is no such way.
         missing: the ways that are missing: `nat PREROUTING -> KUBE-SERVICES`.

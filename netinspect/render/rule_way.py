@@ -27,15 +27,15 @@ def show_way(rules: Sequence[RuleRef]) -> str:
     """Write the way through rules; those that are met at one hook, and those at another, are alternatives."""
     table = ""
     steps: list[str] = []
-    for is_apart, part in groupby(rules, key=lambda each: bool(each.hooks)):
+    for is_apart, group in groupby(rules, key=lambda each: bool(each.hooks)):
+        part = list(group)
         if is_apart:
             ways = _by_hooks(part)
             steps.append(_show_alternatives(ways))
-            table = _common(_table_of(way[-1]) for way in ways.values())
-            continue
-        for rule in part:
-            steps.append(show_place(rule, table))
-            table = _table_of(rule) or table
+            table = _common(_last_table(way, "") for way in ways.values())
+        else:
+            steps += _places(part, table)
+            table = _last_table(part, table)
     return " > ".join(steps)
 
 
@@ -58,11 +58,16 @@ def _chain(rules: Iterable[RuleRef]) -> str:
     return " > ".join(_places(rules))
 
 
-def _places(rules: Iterable[RuleRef]) -> Iterator[str]:
-    table = ""
-    for rule in rules:
-        yield show_place(rule, table)
-        table = _table_of(rule) or table
+def _places(rules: Iterable[RuleRef], table: str = "") -> Iterator[str]:
+    """Write where rules are. Of some in one chain it is the last that leads on."""
+    for _, group in groupby(rules, key=lambda each: each.where):
+        part = list(group)
+        yield show_place(part[-1], table)
+        table = _last_table(part, table)
+
+
+def _last_table(rules: Sequence[RuleRef], otherwise: str) -> str:
+    return next((found for rule in reversed(rules) if (found := _table_of(rule))), otherwise)
 
 
 def _table_of(rule: RuleRef) -> str:

@@ -32,7 +32,7 @@ from netinspect.analyze.rules.service_maps import (
     read_maps,
 )
 from netinspect.analyze.rules.service_rules import ServiceNames, build_service_names, name_rules
-from netinspect.analyze.rules.target import RuleTarget
+from netinspect.analyze.rules.target import RuleTarget, with_port_names
 from netinspect.models.chain_listing import ListedChain
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Gap, Known
@@ -83,6 +83,7 @@ def report_rules(
     Raises:
         TargetError: a Service is named that neither the API nor any node knows, or a port that it does not have.
     """
+    wish = _with_port_names(wish, state)
     names = _build_names(readings, state)
     local = {node: list_local_addresses(reading) for node, reading in readings.items()}
     chosen = {node: _choose(reading, wish) for node, reading in readings.items()}
@@ -162,6 +163,7 @@ def report_virtual_servers(
     Raises:
         TargetError: a Service is named that neither the API nor any node knows, or a port that it does not have.
     """
+    wish = _with_port_names(wish, state)
     names = _build_names(readings, state)
     all_servers = (each for reading in readings.values() for each in _list_servers(reading, names))
     of_family = (each for each in all_servers if each.address.family in wish.families)
@@ -196,6 +198,12 @@ def _build_names(readings: Mapping[str, RulesReading], state: ClusterState) -> S
         node: reading.links.value for node, reading in readings.items() if isinstance(reading.links, Known)
     }
     return build_service_names(state, links)
+
+
+def _with_port_names(wish: RulesWish, state: ClusterState) -> RulesWish:
+    services = state.services.value if isinstance(state.services, Known) else ()
+    targets = tuple(with_port_names(each, wish.namespace, services) for each in wish.targets)
+    return msgspec.structs.replace(wish, targets=targets)
 
 
 def _choose(reading: RulesReading, wish: RulesWish) -> tuple[ReadMap, ...]:

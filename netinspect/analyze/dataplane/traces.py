@@ -30,8 +30,8 @@ _OWN_CHAINS = frozenset(
     )
 )
 _SERVICE_TARGETS = ("KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-FW-", "KUBE-XLB-")
-# pkg/proxy/nftables/proxier.go: a kind, eight characters of a hash, and what it is of.
-_SERVICE_CHAIN = re.compile(r"(?:service|external|local|firewall)-([A-Z2-7]{8}-.*)", re.DOTALL)
+# pkg/proxy/nftables/proxier.go: a kind, eight characters of a hash, and what it is of. Firewalls need no endpoints.
+_SERVICE_CHAIN = re.compile(r"(?:service|external|local)-([A-Z2-7]{8}-.*)", re.DOTALL)
 _IPTABLES_WAYS = (
     ("PREROUTING", "KUBE-SERVICES"),
     ("OUTPUT", "KUBE-SERVICES"),
@@ -76,6 +76,8 @@ def _iptables_trace(ruleset: Ruleset, backend: XtablesBackend, family: int) -> I
     source = f"{'iptables' if family == 4 else 'ip6tables'}-{backend.value}-save"
     ways = {way: _find_way(ruleset, *way) for way in _IPTABLES_WAYS}
     services = [rule for rule in _rules(ruleset, "KUBE-SERVICES") if _leads_to_service(rule)]
+    # The last part of a chain's name is a hash of the Service's port, whatever the chain is for.
+    ports = {rule.target.name.rpartition("-")[2] for rule in services if rule.target}
     raws = [way.raw for way in ways.values() if isinstance(way, Rule)]
     texts = (*raws[:2], f"chains of kube-proxy: {', '.join(own[:4])}", *(rule.raw for rule in services[:1]))
     if is_unreadable and nat is not None:
@@ -84,7 +86,7 @@ def _iptables_trace(ruleset: Ruleset, backend: XtablesBackend, family: int) -> I
     yield Trace(
         dataplane=Dataplane.IPVS if is_ipvs else Dataplane.IPTABLES,
         place=f"iptables-{backend.value}",
-        services=None if is_unreadable or is_ipvs else len(services),
+        services=None if is_unreadable or is_ipvs else len(ports),
         is_reached=None if is_unreadable else any(isinstance(ways[way], Rule) for way in _IPTABLES_WAYS[:2]),
         missing=()
         if is_unreadable

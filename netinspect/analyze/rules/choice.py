@@ -53,7 +53,7 @@ def is_server_meant(server: ListedVirtualServer, target: RuleTarget, namespace: 
         return False
     if target.service:
         is_named = server.service == target.service and server.namespace == namespace
-        return is_named and target.port in (None, server.port_name, address.port)
+        return is_named and target.names_port(server.port_name, address.port)
     if target.is_node_port:
         return target.port == address.port and server.role not in _OF_SERVICES
     # Port 0 takes every port.
@@ -76,7 +76,7 @@ def are_rules_meant(
         return False
     if target.service:
         is_named = rules.service == target.service and rules.namespace == namespace
-        return is_named and target.port in (None, rules.port_name, destination.port)
+        return is_named and target.names_port(rules.port_name, destination.port)
     if target.address is None:
         return target.port == destination.port and rules.role not in _OF_SERVICES
     if destination.address is not None:

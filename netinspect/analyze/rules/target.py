@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from netinspect.errors import UsageError
 from netinspect.models.address import Address, parse_address
+from netinspect.models.kubernetes import Service
 
 _SERVICE_TYPES = ("service", "services", "svc")
 _PROTOCOLS = ("tcp", "udp", "sctp")
@@ -28,6 +29,8 @@ class RuleTarget(msgspec.Struct, frozen=True, kw_only=True):
         address: the destination's address.
         port: a port's number, or the name of a Service's port; None is every port.
         protocol: `tcp`, `udp` or `sctp`; `""` is every one.
+        port_names: of a Service's port that is named by its number: its names in the API, by which its node port is
+            known, too.
     """
 
     text: str
@@ -35,11 +38,30 @@ class RuleTarget(msgspec.Struct, frozen=True, kw_only=True):
     address: Address | None = None
     port: int | str | None = None
     protocol: str = ""
+    port_names: tuple[str, ...] = ()
 
     @property
     def is_node_port(self) -> bool:
         """Whether a port is named, and nothing else."""
         return not self.service and self.address is None
+
+    def names_port(self, name: str, number: int | None) -> bool:
+        """Whether a port of the Service is meant, by its name or by a number at which it is reached."""
+        return self.port in (None, name, number) or name in self.port_names
+
+
+def with_port_names(target: RuleTarget, namespace: str, services: Iterable[Service]) -> RuleTarget:
+    """Return a target with the names of the Service's port, where it is named by its number."""
+    if not target.service or not isinstance(target.port, int):
+        return target
+    names = tuple(
+        port.name
+        for service in services
+        if (service.metadata.namespace, service.metadata.name) == (namespace, target.service)
+        for port in service.spec.ports
+        if port.port == target.port
+    )
+    return msgspec.structs.replace(target, port_names=names)
 
 
 def parse_rule_targets(texts: Sequence[str]) -> tuple[RuleTarget, ...]:

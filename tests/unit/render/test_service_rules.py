@@ -82,10 +82,16 @@ def test_a_tree_has_branches_backends_and_rules_with_their_counters() -> None:
 
 
 def test_a_way_through_rules_is_one_line() -> None:
-    once = replace(LEAF, packets=1)
+    once = replace(LEAF, where="nat KUBE-SVC-A", packets=1)
     both = replace(FROM_PODS, rules=(OWN, once, LEAF), backends=())
-    way = "by nat KUBE-SERVICES (12 packets) > KUBE-SEP-A (1 packet) > KUBE-SEP-A\n"
+    way = "by nat KUBE-SERVICES (12 packets) > KUBE-SVC-A (1 packet) > KUBE-SEP-A\n"
     assert f"└─ from fd00:244::/48: 0 backends\n   {way}" in render_tree([web(both)])
+
+
+def test_of_rules_of_one_chain_the_last_leads_on() -> None:
+    marked, gone = replace(LEAF, packets=1), replace(LEAF, packets=2)
+    tree = render_tree([web(replace(FROM_PODS, rules=(OWN, marked, gone), backends=()))])
+    assert "by nat KUBE-SERVICES (12 packets) > KUBE-SEP-A (2 packets)\n" in tree
 
 
 def test_wide_shows_the_rules_themselves() -> None:

@@ -249,6 +249,15 @@ def test_chains_that_nothing_jumps_to_do_nothing() -> None:
     assert "nat PREROUTING -> KUBE-SERVICES, nat OUTPUT -> KUBE-SERVICES" in evidence.text
 
 
+@pytest.mark.parametrize("family", [6, 4])
+def test_the_same_services_count_the_same_in_both_modes(family: int) -> None:
+    iptables, nftables = (
+        judge(captured(each), family=family)[0].traces[0].services for each in (IPTABLES, NFTABLES)
+    )
+    assert iptables == nftables
+    assert iptables
+
+
 def test_a_dormant_table_is_not_in_use() -> None:
     """Its chains are not at the hooks."""
     reading = captured(NFTABLES)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from netinspect.analyze.rules.choice import choose_rules, choose_virtual_servers
-from netinspect.analyze.rules.target import parse_rule_target
+from netinspect.analyze.rules.target import parse_rule_target, with_port_names
 from netinspect.models.address import parse_address
 from netinspect.models.ipvs import ServiceAddress
 from netinspect.models.ipvs_listing import ListedVirtualServer
+from netinspect.models.kubernetes import ObjectMeta, Service, ServicePort, ServiceSpec
 from netinspect.models.service_map import Destination, Hook, Mode
 from netinspect.models.service_rules import Role, ServiceRules
 
@@ -153,3 +155,20 @@ def test_virtual_servers_are_chosen(
 ) -> None:
     targets = [parse_rule_target(text) for text in texts]
     assert choose_virtual_servers(SERVERS, targets, namespace) == expected
+
+
+def test_a_port_by_its_number_has_its_node_port_as_by_its_name() -> None:
+    service = Service(
+        metadata=ObjectMeta(namespace="demo", name="web"),
+        spec=ServiceSpec(ports=(ServicePort(port=80, name="http"), ServicePort(port=81, name="admin"))),
+    )
+    other = replace(service, metadata=ObjectMeta(namespace="shop", name="web"))
+
+    def choose(text: str) -> tuple[ServiceRules, ...]:
+        target = with_port_names(parse_rule_target(text), "demo", (other, service))
+        return choose_rules(ALL, (target,), "demo", LOCAL)
+
+    assert choose("web:80") == choose("web:http") == (HTTP, NODE_PORT)
+    assert choose("web:81") == ()
+    assert choose("web:30080") == (NODE_PORT,)
+    assert choose(":80") == choose_rules(ALL, (parse_rule_target(":80"),), "demo", LOCAL)
