@@ -13,6 +13,8 @@ from netinspect.models.address import address_key, parse_address
 from netinspect.models.service_map import Backend, Branch, Outcome
 
 _NEGLIGIBLE = 1e-9
+_MOST_KEPT = 1_000
+"""Lists of backends that are kept at a time: branches that share one come one soon after the other."""
 
 T = TypeVar("T")
 
@@ -59,6 +61,8 @@ class BranchBuilder:
         own_port = packet.port if any(each.port is None for each in leaves) else None
         key = id(way.leaves), way.lookups, own_port
         if key not in self._backends:
+            if len(self._backends) >= _MOST_KEPT:
+                self._backends.clear()
             merged: dict[tuple[str, int | None], list[Leaf]] = {}
             for leaf in leaves:
                 merged.setdefault((leaf.address, leaf.port), []).append(leaf)

@@ -10,6 +10,8 @@ from netinspect.analyze.nft.spot import Move
 from netinspect.analyze.nft.trail import Notes
 from netinspect.analyze.nft.ways import Way
 
+_MOST_CHANCES = 1_000
+
 
 class WalkKit:
     """What all walks through one ruleset share.
@@ -32,3 +34,9 @@ class WalkKit:
         self.shortcuts = Shortcuts()
         self.chances: dict[tuple[object, ...], tuple[object, Way | None]] = {}
         self.roots: dict[tuple[object, ...], tuple[object, Move]] = {}
+
+    def keep_few(self) -> None:
+        """Let go of what chance brings: a Service's rules are met one soon after the other, of 100,000s."""
+        if len(self.chances) >= _MOST_CHANCES:
+            self.chances.clear()
+            self.by_chance.clear()

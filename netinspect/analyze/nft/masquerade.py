@@ -36,7 +36,7 @@ class Masquerade(msgspec.Struct, frozen=True):
     undecided: tuple[str, ...] = ()
 
 
-_MOST_KEPT = 10_000
+_MOST_KEPT = 1_000
 _Walked = tuple[list[Way], frozenset[str]]
 
 

@@ -43,6 +43,8 @@ class Shortcuts:
 
     def of(self, chain: NftChain) -> Shortcut | None:
         """Return a chain's shortcut; None where it is not worthwhile."""
+        if len(chain.rules) < _WORTHWHILE:
+            return None
         found = self._known.get(id(chain))
         if found is None:
             found = chain, _build(chain)
@@ -51,8 +53,6 @@ class Shortcuts:
 
 
 def _build(chain: NftChain) -> Shortcut | None:
-    if len(chain.rules) < _WORTHWHILE:
-        return None
     addresses = [_address_of(each) for each in chain.rules]
     return Shortcut(addresses) if len(addresses) - addresses.count(None) >= _WORTHWHILE else None
 

@@ -268,6 +268,7 @@ class Walker:
         spot, state = step.spot, step.state
         key = (id(spot.rule), step.at, self._packet.protocol, self._packet.is_translated, *state.effects)
         if key not in self._kit.chances:
+            self._kit.keep_few()
             self._kit.chances[key] = spot.rule, self._by_itself(chance, step)
         known = self._kit.chances[key][1]
         ways = [replace(known, path=step.path)] if known else self._choices(chance, step)
