@@ -1,9 +1,9 @@
 """What it takes to read `nft -j` of a node with 45,000 Services: time beside `str.split`, and memory.
 
 `python -m bench.nft_json [SERVICES]`: made up from captures of real kube-proxies (tests/captures/dataplanes), in the
-layout with a chain for each endpoint (1.34.3: five chains a Service) and in today's (1.36.2). Each Service is a copy
-of the captured `nodeport` with its three endpoints, with other names, addresses and ports. Seconds are of the
-processor, and the peak is that of a process of its own, which holds the text as well.
+layout with a chain for each endpoint (1.34.3) and in today's (1.36.2). Each Service is a copy of a captured one with
+its three endpoints, a ClusterIP or a NodePort, with other names, addresses and ports. Seconds are of the processor, and
+the peak is that of a process of its own, which holds the text as well while it is parsed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,8 +30,9 @@ from tests.captures.capture_dataplanes import DATAPLANES, load
 SERVICES = 45_000
 LAYOUTS = ("1.34.3", "1.36.2")
 ROUNDS = 3
-_MODEL = "nodeport"
-_MODEL_NAME = re.compile(r"[A-Z2-7]{8}-shapes/nodeport/tcp/http(?:__(?P<address>[0-9.]+)/8080)?")
+MODELS = {"ClusterIP": "three", "NodePort": "nodeport"}
+"""By what each Service is: the name of the captured one."""
+_MODEL_NAME = r"[A-Z2-7]{8}-shapes/%s/tcp/http(?:__(?P<address>[0-9.]+)/8080)?"
 _ENDPOINTS = ("10.244.1.201", "10.244.1.202", "10.244.2.203")
 _PLACE = ("ip", "kube-proxy")
 
@@ -40,21 +42,22 @@ Json = dict[str, Any]
 def main() -> None:
     """Print a line for each layout."""
     services = int(sys.argv[1]) if len(sys.argv) > 1 else SERVICES
-    print(f"| {services} Services, layout of | text, MB | chains | rules | elements |", end="")
-    print(" `parse_nft_json`, s | `str.split` | ratio | peak, MiB | with the service map, s | peak, MiB |")
-    print("| --- " * 11 + "|")
+    print(f"| {services} Services | layout of | text, MB | rules | elements |", end="")
+    print(" `parse_nft_json`, s | `str.split` | ratio | peak, MiB |", end="")
+    print(" with the service map, s | ratio | peak, MiB | entries |")
+    print("| --- " * 13 + "|")
     with tempfile.TemporaryDirectory(prefix="netinspect-bench-") as folder:
-        for layout in LAYOUTS:
+        for kind, layout in product(MODELS, LAYOUTS):
             path = Path(folder) / f"{layout}.json"
-            write_listing(path, layout, services)
+            write_listing(path, layout, services, MODELS[kind])
             runs = [measure_apart("parse", path) for _ in range(ROUNDS)]
             best = min(runs, key=lambda run: float(run["seconds"]))
             mapped = measure_apart("map", path)
             print(
-                f"| {layout} | {path.stat().st_size / 1e6:.0f} | {best['chains']} | {best['rules']} | "
-                f"{best['elements']} | {best['seconds']:.1f} | {best['split_s']:.2f} | "
-                f"{best['seconds'] / best['split_s']:.0f} | {max(run['peak_mib'] for run in runs):.0f} | "
-                f"{mapped['seconds']:.1f} | {mapped['peak_mib']:.0f} |",
+                f"| {kind} | {layout} | {path.stat().st_size / 1e6:.0f} | {best['rules']} | {best['elements']} | "
+                f"{best['seconds']:.1f} | {best['split_s']:.2f} | {best['seconds'] / best['split_s']:.0f} | "
+                f"{max(run['peak_mib'] for run in runs):.0f} | {mapped['seconds']:.1f} | "
+                f"{mapped['seconds'] / best['split_s']:.0f} | {mapped['peak_mib']:.0f} | {mapped['entries']} |",
                 flush=True,
             )
             path.unlink()
@@ -75,7 +78,6 @@ def measure_parse(path: Path) -> Json:
     seconds = time.process_time() - begin
     peak_mib = read_peak()
     counts = {
-        "chains": len(table.chains),
         "rules": sum(len(chain.rules) for chain in table.chains.values()),
         "elements": sum(len(each.elements) for each in table.sets.values()),
     }
@@ -106,9 +108,9 @@ def read_peak() -> float:
 STAGES = {"parse": measure_parse, "map": measure_map}
 
 
-def write_listing(path: Path, layout: str, services: int) -> None:
+def write_listing(path: Path, layout: str, services: int, model: str) -> None:
     """Write what `nft -j list table ip kube-proxy` prints of so many Services, in nft's order of objects."""
-    capture = read_capture(layout)
+    capture = read_capture(layout, model)
     kinds = ("metainfo", "table", "set", "map", "chain", "rule")
     with path.open("w") as file:
         file.write('{"nftables": [')
@@ -125,8 +127,9 @@ class Capture(NamedTuple):
     variables: dict[str, str]
 
 
-def read_capture(layout: str) -> Capture:
+def read_capture(layout: str, name_of_model: str) -> Capture:
     """Read one family's table of a captured kube-proxy, and leave out what it has for Services but the model."""
+    model_name = re.compile(_MODEL_NAME % name_of_model)
     folder = DATAPLANES / f"{layout}-nftables"
     listed: list[Json] = json.loads(load(folder, "nft.json"))["nftables"]
     frame, model = [], []
@@ -134,16 +137,18 @@ def read_capture(layout: str) -> Capture:
         ((kind, body),) = each.items()
         place = (body.get("family"), body["name"] if kind == "table" else body.get("table"))
         name = body.get("chain", body.get("name", ""))
-        if _MODEL_NAME.search(name) and place == _PLACE:
+        if model_name.search(name) and place == _PLACE:
             model.append(each)
         elif kind == "metainfo" or (place == _PLACE and "/" not in name):
             frame.append(each)
     services = json.loads(load(folder, "services.json"))["items"]
-    (spec,) = (each["spec"] for each in services if each["metadata"]["name"] == _MODEL)
-    variables = {f'"{spec["clusterIP"]}"': '"%(vip)s"', str(spec["ports"][0]["nodePort"]): "%(node_port)d"}
+    (spec,) = (each["spec"] for each in services if each["metadata"]["name"] == name_of_model)
+    variables = {f'"{spec["clusterIP"]}"': '"%(vip)s"'}
+    if node_port := spec["ports"][0].get("nodePort"):
+        variables[str(node_port)] = "%(node_port)d"
     for number, address in enumerate(_ENDPOINTS):
         variables[f'"{address}"'] = f'"%(address_{number})s"'
-    for found in _MODEL_NAME.finditer(json.dumps(model)):
+    for found in model_name.finditer(json.dumps(model)):
         address = found["address"]
         variables[found[0]] = f"%(endpoint_{_ENDPOINTS.index(address)})s" if address else "%(service)s"
     # The longest first: a Service's name is the beginning of its endpoints' names, but for the hash.
