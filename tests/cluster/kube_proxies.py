@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -37,6 +38,30 @@ def held(pids: dict[str, int]) -> Iterator[None]:
     finally:
         for pid in pids.values():
             os.kill(pid, signal.SIGCONT)
+
+
+def wait_until_synced(cluster: Cluster) -> None:
+    """Wait until each node has the rules of what the API has now, as far as its kube-proxy's metrics tell."""
+    for node in cluster.nodes():
+        cluster.until(lambda n=node: _is_synced(cluster, n))
+
+
+def _is_synced(cluster: Cluster, node: str) -> bool:
+    """Say whether the last synchronization asked for is done, in each family, and none was asked for in a second."""
+    first = read_syncs(cluster, node)
+    if any(first[key] < asked for key, asked in read_syncs(cluster, node, "last_queued").items()):
+        return False
+    time.sleep(1)
+    return read_syncs(cluster, node) == first
+
+
+def read_syncs(cluster: Cluster, node: str, what: str = "last") -> dict[str, float]:
+    """Return by label (the family, or none) when rules were written (or that was queued), in seconds since 1970."""
+    metrics = cluster.on_node(node, "curl", "-sf", "-m", "5", "http://127.0.0.1:10249/metrics")
+    pattern = rf"^kubeproxy_sync_proxy_rules_{what}_timestamp_seconds(\{{.*\}})? (\S+)$"
+    found = {labels: float(value) for labels, value in re.findall(pattern, metrics, re.MULTILINE)}
+    assert found, metrics
+    return found
 
 
 class Watch:

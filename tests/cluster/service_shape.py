@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.cluster.bench.topology import NODE_A, NODE_B, Node
 from tests.cluster.kit import Cluster
+from tests.cluster.kube_proxies import wait_until_synced
 
 Object = dict[str, Any]
 
@@ -191,6 +192,22 @@ def create(cluster: Cluster, shapes: Sequence[Shape]) -> None:
     if published := statuses(shapes):
         flags = ("--server-side", "--force-conflicts", "--subresource=status", "-f", "-")
         cluster.kubectl("apply", *flags, stdin=as_list(published))
+
+
+@contextmanager
+def own_namespace(cluster: Cluster, name: str) -> Iterator[None]:
+    """Make a namespace; at the end delete it, and wait until no kube-proxy has a rule of it.
+
+    What is left of a Service would be seen by the next tests: it may share endpoints with theirs, a large one makes
+    kube-proxy leave comments out everywhere, and rules that go away make a node differ from what it was.
+    """
+    cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
+    cluster.kubectl("create", "namespace", name)
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "namespace", name, "--wait", "--timeout=120s")
+        wait_until_synced(cluster)
 
 
 def as_list(items: Sequence[Object]) -> str:

@@ -23,6 +23,7 @@ from tests.cluster.service_shape import (
     Port,
     Shape,
     create,
+    own_namespace,
     zones,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "build_large_shape",
     "build_shapes",
     "create",
+    "own_namespace",
     "zones",
 ]
 

@@ -31,7 +31,7 @@ from netinspect.parse.ipvsadm_traffic import parse_rates, parse_statistics
 from netinspect.parse.proxy_config import parse_proxy_configz
 from tests.cluster.bench import paths
 from tests.cluster.kit import Cluster
-from tests.cluster.service_shapes import Builder, build_few_shapes, create
+from tests.cluster.service_shapes import Builder, build_few_shapes, create, own_namespace
 from tests.machine.ipvs_machine import IpvsMachine, ToolTexts, booted_ipvs, serves
 from tests.machine.machine import why_not
 
@@ -43,11 +43,9 @@ FAMILIES = (6, 4)
 def namespace(cluster: Cluster) -> Iterator[str]:
     """Give a namespace of this test's own, with a Service of each kind."""
     name = f"{cluster.namespace}-ipvs"
-    cluster.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait")
-    cluster.kubectl("create", "namespace", name)
-    create(cluster, build_few_shapes(Builder(name, number=77)))
-    yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    with own_namespace(cluster, name):
+        create(cluster, build_few_shapes(Builder(name, number=77)))
+        yield name
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,15 @@ from netinspect.parse.iptables_save import parse_iptables_save
 from netinspect.parse.nft_json import parse_nft_json
 from netinspect.parse.proxy_config import parse_proxy_configz
 from tests.cluster.kit import Cluster
-from tests.cluster.service_shapes import Builder, Shape, build_large_shape, build_shapes, create, zones
+from tests.cluster.service_shapes import (
+    Builder,
+    Shape,
+    build_large_shape,
+    build_shapes,
+    create,
+    own_namespace,
+    zones,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -44,13 +52,9 @@ BOTH_FAMILIES = pytest.mark.parametrize("family", [6, 4])
 def shapes(cluster: Cluster) -> Iterator[tuple[Shape, ...]]:
     """All shapes of Services, their hints for zones meaning something."""
     made = build_shapes(Builder(NAMESPACE, number=212))
-    cluster.kubectl("create", "namespace", NAMESPACE)
-    try:
-        with zones(cluster):
-            create(cluster, made)
-            yield made
-    finally:
-        cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    with own_namespace(cluster, NAMESPACE), zones(cluster):
+        create(cluster, made)
+        yield made
 
 
 def proxy_config(cluster: Cluster, node: str) -> ProxyConfig:
@@ -157,8 +161,7 @@ def test_a_service_of_more_than_a_thousand_endpoints(cluster: Cluster, family: i
     """kube-proxy leaves comments out then, and shares are small."""
     namespace = f"{NAMESPACE}-large-{family}"
     large = build_large_shape(Builder(namespace, number=213))
-    cluster.kubectl("create", "namespace", namespace)
-    try:
+    with own_namespace(cluster, namespace):
         create(cluster, (large,))
         for node in cluster.nodes():
             skip_unless_readable(proxy_config(cluster, node).mode)
@@ -166,5 +169,3 @@ def test_a_service_of_more_than_a_thousand_endpoints(cluster: Cluster, family: i
             assert differences == ()
             counts = [len(branch.backends) for each in seen.entries for branch in each.branches]
             assert max(counts) == 1200
-    finally:
-        cluster.kubectl("delete", "namespace", namespace, "--wait=false")

@@ -30,7 +30,7 @@ from tests.cluster.bench import sandbox
 from tests.cluster.bench.sandbox import Sandbox
 from tests.cluster.kit import Cluster
 from tests.cluster.kube_proxies import find_kube_proxies, held
-from tests.cluster.service_shape import LOCAL_TWO, Builder, Endpoint, Shape, create
+from tests.cluster.service_shape import LOCAL_TWO, Builder, Endpoint, Shape, create, own_namespace
 from tests.netns.world import World, new_world, run
 
 pytestmark = pytest.mark.cluster
@@ -88,8 +88,7 @@ def nodes(cluster: Cluster) -> Iterator[dict[str, Node]]:
         box = sandbox.find(name)
         assert box is not None
         found[name] = Node(name, box)
-    cluster.kubectl("create", "namespace", NAMESPACE)
-    try:
+    with own_namespace(cluster, NAMESPACE):
         made = shapes(Builder(NAMESPACE, number=201))
         create(cluster, made)
         for node in found.values():
@@ -97,8 +96,6 @@ def nodes(cluster: Cluster) -> Iterator[dict[str, Node]]:
                 cluster.until(lambda n=node, f=family: has_all(n.map(f), made))
         with held({name: pids[name] for name in found}):
             yield found
-    finally:
-        cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def has_all(service_map: ServiceMap, made: tuple[Shape, ...]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.kit import Cluster
+from tests.cluster.kube_proxies import read_syncs, wait_until_synced
 from tests.cluster.test_veth import simple_pod
 
 pytestmark = pytest.mark.cluster
@@ -49,6 +50,21 @@ def without(value: Any, keys: tuple[str, ...]) -> Any:
     return [without(each, keys) for each in value] if isinstance(value, list) else value
 
 
+def states_around(
+    cluster: Cluster, node: str, arguments: list[str], tries: int = 5
+) -> dict[str, tuple[Any, Any]]:
+    """Return by part what the node was before and after a command; again where kube-proxy wrote rules meanwhile."""
+    for _ in range(tries):
+        wait_until_synced(cluster)
+        written = read_syncs(cluster, node)
+        before = state_of(cluster, node)
+        cluster.netinspect(*arguments).ok()
+        after = state_of(cluster, node)
+        if read_syncs(cluster, node) == written:
+            return {part: (value, after[part]) for part, value in before.items()}
+    raise AssertionError("kube-proxy wrote rules each time")
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -86,8 +102,5 @@ def test_the_node_is_the_same_before_and_after(cluster: Cluster, command: tuple[
     if "still" in command:
         place = 2 if command[0] == "conntrack" else 1
         arguments[place:place] = ["-n", cluster.namespace]
-    before = state_of(cluster, node)
-    cluster.netinspect(*arguments).ok()
-    after = state_of(cluster, node)
-    for part, value in before.items():
-        assert after[part] == value, part
+    for part, (before, after) in states_around(cluster, node, arguments).items():
+        assert after == before, part
