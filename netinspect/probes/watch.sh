@@ -10,6 +10,12 @@ for tool in head timeout "$1"; do
     exit 127
   }
 done
+# coreutils' timeout leads a group of its own, and passes on no signal before it knows whom to; busybox' has none, and is
+# the command itself.
+end() {
+  kill -s "$1" -- "-$child" || kill -s "$1" "$child"
+}
+
 exec 8<&0
 timeout -k 2 "$limit" "$@" </dev/null 8<&- &
 child=$!
@@ -19,9 +25,9 @@ child=$!
   while beat=$(timeout -k 1 "$silence" head -c 1 <&8) && [ "$beat" ]; do
     :
   done
-  kill -HUP "$child"
+  end HUP
   sleep 3
-  kill -KILL "$child"
+  end KILL
 } >/dev/null 2>&1 &
 watcher=$!
 exec 8<&-

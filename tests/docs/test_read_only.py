@@ -421,9 +421,15 @@ def test_scripts_write_no_file(name: str) -> None:
 
 
 def test_the_watcher_ends_what_it_started_only() -> None:
-    """watch.sh knows two processes, by the numbers that the shell gave it."""
-    killed = {each.words for each in read("watch.sh").commands if each.name == "kill"}
-    assert killed == {("kill", "-HUP", "$child"), ("kill", "-KILL", "$child"), ("kill", "$watcher")}
+    """watch.sh knows two processes, by the numbers that the shell gave it, and the group that one of them leads."""
+    commands = read("watch.sh").commands
+    killed = {each.words for each in commands if each.name == "kill"}
+    assert killed == {
+        ("kill", "-s", "$1", "--", "-$child"),
+        ("kill", "-s", "$1", "$child"),
+        ("kill", "$watcher"),
+    }
+    assert {each.words for each in commands if each.name == "end"} == {("end", "HUP"), ("end", "KILL")}
 
 
 def test_names_are_arguments_of_dig() -> None:
