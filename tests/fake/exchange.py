@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -111,10 +112,13 @@ class Exchange(BaseHTTPRequestHandler):
 
     def hang_up(self) -> None:
         self.close_connection = True
-        # A thread that still reads would keep the socket alive; and so would http.server's files.
+        # A thread that still reads would keep the socket alive; and so would http.server's files. Its number stays
+        # taken until they are done: OpenSSL would write into whatever connection had got it meanwhile.
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self.connection, socket.SHUT_RD)
-        socket.close(self.connection.detach())
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, self.connection.fileno(), inheritable=False)
+        os.close(null)
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not longer than the server lives."""
