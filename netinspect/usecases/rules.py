@@ -16,6 +16,7 @@ from netinspect.analyze.rules.choice import (
     is_server_meant,
 )
 from netinspect.analyze.rules.expected_rules import check_targets, explain_no_rules, find_service
+from netinspect.analyze.rules.missing_ports import ExpectedPort, describe_missing_ports, list_expected_ports
 from netinspect.analyze.rules.notes import (
     Unfound,
     describe_hidden_ports,
@@ -90,6 +91,7 @@ def report_rules(
     maps = [each.service_map for of_node in chosen.values() for each in of_node]
     named = tuple(rules for each in maps for rules in name_rules(each, names))
     items = choose_rules(named, wish.targets, wish.namespace, local)
+    doubtful = {(each.node, each.family) for each in maps if each.gaps}
     found = {
         node: tuple(
             target
@@ -101,7 +103,8 @@ def report_rules(
         )
         for node in readings
     }
-    unfound, reasons = _find_unfound(wish, state, found, {each.node for each in items})
+    filled = {each.node for each in items}
+    unfound, reasons = _find_unfound(wish, state, found, filled)
     return Report(
         kind=RULES_KIND,
         items=items,
@@ -115,7 +118,10 @@ def report_rules(
                 items,
                 named,
                 without_links=[each.node for each in readings.values() if not isinstance(each.links, Known)],
-                doubtful={(each.node, each.family) for each in maps if each.gaps},
+                doubtful=doubtful,
+            ),
+            *describe_missing_ports(
+                _expect_ports(readings, state, wish, found, filled), named, wish.families, doubtful
             ),
             *reasons,
             *(
@@ -203,7 +209,7 @@ def _build_names(readings: Mapping[str, RulesReading], state: ClusterState) -> S
 def _with_port_names(wish: RulesWish, state: ClusterState) -> RulesWish:
     services = state.services.value if isinstance(state.services, Known) else ()
     targets = tuple(with_port_names(each, wish.namespace, services) for each in wish.targets)
-    return msgspec.structs.replace(wish, targets=targets)
+    return replace(wish, targets=targets)
 
 
 def _choose(reading: RulesReading, wish: RulesWish) -> tuple[ReadMap, ...]:
@@ -263,6 +269,28 @@ def _find_unfound(
             unfound.append(Unfound(node=node, what=what, is_expected=is_expected, by_rules=by_rules))
     hidden = describe_hidden_ports(each for each in wish.targets if each not in anywhere)
     return tuple(unfound), (*dict.fromkeys(filter(None, reasons.values())), *hidden)
+
+
+def _expect_ports(
+    readings: Mapping[str, RulesReading],
+    state: ClusterState,
+    wish: RulesWish,
+    found: Mapping[str, Collection[RuleTarget]],
+    filled: Collection[str],
+) -> dict[str, tuple[ExpectedPort, ...]]:
+    """Return by node the ports that its rules should be for.
+
+    Not of nodes that could not be read whole, nor of what is told as not found at all; and of rules of another
+    dataplane than kube-proxy's nothing is expected.
+    """
+    if wish.mode is not None or not isinstance(state.services, Known):
+        return {}
+    services = state.services.value
+    return {
+        node: tuple(list_expected_ports(services, tuple(found[node]), wish.namespace))
+        for node, reading in readings.items()
+        if node in filled and not list_reading_gaps(reading)
+    }
 
 
 def _describe_no_servers(unfound: Unfound, reading: RulesReading, wish: RulesWish) -> Iterator[str]:

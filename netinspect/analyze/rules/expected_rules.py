@@ -38,7 +38,7 @@ def check_targets(
                 f'services "{target.service}" not found in namespace {namespace}',
                 "no rule that was read names it either; -n names another namespace",
             )
-        if service.spec.ports and not any(_is_port(target, each, service) for each in _ports(service)):
+        if service.spec.ports and not any(is_port_meant(target, each) for each in _ports(service)):
             raise _no_port(target, service)
 
 
@@ -63,7 +63,8 @@ def explain_no_rules(service: Service) -> str:
     return ""
 
 
-def _is_port(target: RuleTarget, port: ServicePort, service: Service) -> bool:
+def is_port_meant(target: RuleTarget, port: ServicePort) -> bool:
+    """Return whether a target that names a Service means this port of it."""
     protocol = port.protocol.lower()
     names = (None, port.port, port.node_port or port.port, port.name or port.port)
     return target.port in names and target.protocol in ("", protocol)

@@ -193,6 +193,47 @@ def test_each_target_that_has_no_rules_is_named() -> None:
     assert "no iptables rule of node node-a takes packets to 192.0.2.1 over IPv4" in found.notes
 
 
+def missed(found: Report[ServiceRules]) -> list[str]:
+    return [note for note in found.notes if "no rule is for" in note]
+
+
+ECHO_V4, ECHO_V6 = "demo/web:echo 10.96.0.20:80/udp", "demo/web:echo [fd00:96::20]:80/udp"
+HTTP_V6 = "demo/web:http [fd00:96::20]:80/tcp"
+
+
+@pytest.mark.parametrize(
+    ("targets", "v4", "v6"),
+    [
+        ((), ECHO_V4, f"{HTTP_V6}, {ECHO_V6}"),
+        (("web",), ECHO_V4, f"{HTTP_V6}, {ECHO_V6}"),
+        (("web:http", "192.0.2.1"), "", HTTP_V6),
+    ],
+)
+def test_a_port_without_rules_is_named_though_others_have_some(
+    targets: tuple[str, ...], v4: str, v6: str
+) -> None:
+    expected = [
+        f"node node-a, IPv{family}: no rule is for {names}, which the API has now; "
+        "see kubectl netinspect dataplane --node node-a"
+        for family, names in ((4, v4), (6, v6))
+        if names
+    ]
+    assert missed(report(reading(v6=save()), *targets)) == expected
+
+
+def test_no_port_is_missed_where_none_was_looked_for() -> None:
+    lost = reading(v6=save())
+    for found in (
+        report(lost, "web:http", families=(4,)),
+        report(lost, "10.96.0.20"),
+        report(lost, mode=Mode.IPTABLES),
+        report(lost, state=replace(STATE, services=DENIED)),
+        report(reading(v6=MISSING)),
+        report(reading(v4=save(), v6=save()), "web"),
+    ):
+        assert missed(found) == []
+
+
 def test_a_service_without_the_rules_that_it_should_have_points_at_the_dataplane() -> None:
     found = report(reading(v4=save(), v6=save()), "web", mode=Mode.IPTABLES)
     assert found.items == ()
