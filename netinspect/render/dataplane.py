@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netinspect.models.dataplane import NodeDataplane, OtherRules, Trace
+from netinspect.models.dataplane import Dataplane, NodeDataplane, OtherRules, Trace
 from netinspect.render.table import Column
 
 COLUMNS: tuple[Column[NodeDataplane], ...] = (
@@ -26,7 +26,8 @@ def name_of(each: NodeDataplane) -> str:
 
 
 def _trace(trace: Trace) -> str:
-    count = "" if trace.services is None else f" ({trace.services})"
+    what = "virtual servers" if trace.dataplane is Dataplane.IPVS else "service ports"
+    count = "" if trace.services is None else f" ({trace.services} {what})"
     missed = " (not reached)" if trace.is_reached is False else ""
     return f"{trace.place}{count}{missed}"
 

@@ -9,6 +9,7 @@ from netinspect.models.finding import Evidence, Finding, Severity, sort_findings
 
 _MOST_EVIDENCE = 5
 _AGAIN = "whether kube-proxy was just about to mend it: ask again in half a minute"
+_SILENT = "whether kube-proxy, which does not answer, runs and is about to mend it"
 _REMOVE = "kube-proxy --cleanup on the node removes what kube-proxy left; a reboot removes all"
 _REMOVE_CNI = (
     "links and eBPF programs stay when a CNI plugin is removed: run its own clean-up, or reboot the node"
@@ -90,7 +91,7 @@ def _check_ways(node: NodeDataplane) -> Iterator[Finding]:
         f"a way to the rules is missing ({', '.join(way for _, way in missing)}): {_meaning(missing)}",
         evidence=_evidence_of(trace for trace, _ in missing),
         advice="kube-proxy puts it back when it writes all rules; a restart makes it do so",
-        not_judged=(_AGAIN,),
+        not_judged=(_AGAIN if node.kube_proxy_mode else _SILENT,),
     )
 
 

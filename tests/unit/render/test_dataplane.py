@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from netinspect.models.dataplane import Confidence, Dataplane, NodeDataplane, OtherRules, Trace
 from netinspect.models.finding import Evidence
 from netinspect.render.dataplane import COLUMNS, name_of
@@ -38,9 +40,15 @@ def test_a_row() -> None:
         "true",
         "likely",
         "silent",
-        "nft table ip6 kube-proxy (7)",
-        "iptables-legacy (3) (not reached), ipset",
+        "nft table ip6 kube-proxy (7 service ports)",
+        "iptables-legacy (3 service ports) (not reached), ipset",
     ]
+
+
+def test_virtual_servers_are_counted_as_such() -> None:
+    used = Trace(dataplane=Dataplane.IPVS, place="IPVS", services=7, is_reached=True)
+    text = render_table(COLUMNS, (replace(NODE, dataplane=Dataplane.IPVS, traces=(used,)),))
+    assert "  IPVS (7 virtual servers)  " in text
 
 
 def test_a_wide_row() -> None:

@@ -222,6 +222,16 @@ def test_a_jump_that_is_missing(line: str, way: str, words: str, family: int) ->
     assert way in finding.message
     assert words in finding.message
     assert finding.message.count(";") == 0
+    assert finding.not_judged == ("whether kube-proxy was just about to mend it: ask again in half a minute",)
+
+
+def test_a_kube_proxy_that_is_silent_may_not_mend_what_is_missing() -> None:
+    """Half a minute changes nothing where nobody writes rules."""
+    reading = replace(with_saves(captured(IPTABLES), IPTABLES, drop="-A PREROUTING"), kube_proxy_mode=SILENT)
+    _, found = judge(reading)
+    assert found["dataplane-jump-missing"].not_judged == (
+        "whether kube-proxy, which does not answer, runs and is about to mend it",
+    )
 
 
 @pytest.mark.parametrize(
