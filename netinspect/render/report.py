@@ -49,4 +49,5 @@ def render_report(
 
 def render_gap(gap: Gap) -> str:
     """Write a missing fact as one line for stderr."""
-    return sanitize(f"{gap.subject}: {gap.fact} could not be read: {gap.detail} ({gap.reason.value})")
+    detail = " ".join(gap.detail.split())
+    return sanitize(f"{gap.subject}: {gap.fact} could not be read: {detail} ({gap.reason.value})")

@@ -81,3 +81,8 @@ def test_a_gap_is_one_safe_line() -> None:
     """What could not be read, whose it is, and why; text of a tool cannot steer the terminal."""
     gap = Gap("pod/demo/web", "links", Reason.TOOL_MISSING, "\x1b[31mip: not found")
     assert render_gap(gap) == "pod/demo/web: links could not be read: \ufffd[31mip: not found (tool-missing)"
+
+
+def test_a_gap_is_one_line_whatever_a_tool_said() -> None:
+    gap = Gap("node/a", "rules", Reason.FAILED, "nft: first\n  second\n")
+    assert render_gap(gap) == "node/a: rules could not be read: nft: first second (failed)"
