@@ -12,7 +12,7 @@ from netinspect.cli.flags import ConnectionFlags, ListFlags, NodeFlags, OutputFl
 def pods(
     names: Annotated[
         list[str] | None,
-        Argument(metavar="[NAME | TYPE/NAME]...", help="Pods, or what leads to pods (default: all)."),
+        Argument(metavar="NAME|TYPE/NAME", help="Pods, or what leads to pods (default: all)."),
     ] = None,
     *,
     targets: ListFlags,

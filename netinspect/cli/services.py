@@ -12,7 +12,7 @@ from netinspect.cli.flags import ConnectionFlags, ListFlags, OutputFlags
 def services(
     names: Annotated[
         list[str] | None,
-        Argument(metavar="[NAME | svc/NAME]...", help="Services (default: all)."),
+        Argument(metavar="NAME|svc/NAME", help="Services (default: all)."),
     ] = None,
     *,
     targets: ListFlags,
