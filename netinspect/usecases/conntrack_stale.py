@@ -13,7 +13,7 @@ from netinspect.analyze.conntrack.stale_flows import DeadSelector, build_cluster
 from netinspect.collect.stale_flows import collect_samples
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.conntrack import Flow
-from netinspect.models.fact import Fact, Gap, Known, Reason
+from netinspect.models.fact import Fact, Gap, Known, Reason, list_cut_gaps
 from netinspect.models.finding import sort_findings
 from netinspect.models.flow_filter import FlowFilter
 from netinspect.models.link import Link
@@ -135,13 +135,7 @@ def _gaps(samples: FlowSamples) -> Iterator[Gap]:
         yield Gap(
             subject, "the time between the samples", Reason.TRUNCATED, "a listing did not tell when it began"
         )
-    if not flows.is_whole:
-        yield Gap(
-            subject,
-            "the end of the node's answer",
-            Reason.TRUNCATED,
-            "the stream was cut before its end mark",
-        )
+    yield from list_cut_gaps(flows.node, is_whole=flows.is_whole)
 
 
 def _known(fact: Fact[tuple[Link, ...]]) -> tuple[Link, ...]:
