@@ -29,7 +29,8 @@ def rules(
     Rules are walked from the hooks, as a packet would: what nothing jumps to is not shown. For each destination there
     are branches by source, in order, and for each branch its backends with their share of new connections, their pods,
     the rules that say so, and what these counted. What cannot be judged is named. A Service named is looked for in the
-    context's namespace; without names, all of the node's rules for Services are listed, a row for each branch.
+    context's namespace; without names, all of the node's rules for Services are listed, a row for each branch. For the
+    text of the tools themselves: `iptables --raw`, `nftables --raw`, `ipvs --raw`.
 
     Examples:
 
