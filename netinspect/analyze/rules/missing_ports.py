@@ -88,5 +88,5 @@ def describe_missing_ports(
                 judged = ", as far as rules could be judged" if (node, family) in doubtful else ""
                 yield (
                     f"node {node}, IPv{family}: no rule is for {', '.join(missing[:_MOST_NAMED])}{more}, "
-                    f"which the API has now{judged}; see kubectl netinspect dataplane --node {node}"
+                    f"which the API has now{judged}; if that stays so, its kube-proxy lags, or something deleted rules"
                 )

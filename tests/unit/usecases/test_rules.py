@@ -214,7 +214,7 @@ def test_a_port_without_rules_is_named_though_others_have_some(
 ) -> None:
     expected = [
         f"node node-a, IPv{family}: no rule is for {names}, which the API has now; "
-        "see kubectl netinspect dataplane --node node-a"
+        "if that stays so, its kube-proxy lags, or something deleted rules"
         for family, names in ((4, v4), (6, v6))
         if names
     ]
