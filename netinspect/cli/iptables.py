@@ -69,7 +69,8 @@ def iptables(
     from netinspect.models.service_map import Mode
     from netinspect.probes.rules import build_iptables_plan, build_iptables_text_plan
     from netinspect.usecases.cluster_state import read_cluster_state
-    from netinspect.usecases.rules import report_chains, report_rules
+    from netinspect.usecases.rule_listings import report_chains
+    from netinspect.usecases.rules import report_rules
 
     read_output(output)
     wish = read_wish(names, which, connection, Mode.IPTABLES)

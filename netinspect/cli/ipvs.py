@@ -48,7 +48,7 @@ def ipvs(
     from netinspect.probes.rules import build_ipvs_plan, build_ipvs_text_plan
     from netinspect.render.ipvs_listing import columns, name_of, rows_of
     from netinspect.usecases.cluster_state import read_cluster_state
-    from netinspect.usecases.rules import report_virtual_servers
+    from netinspect.usecases.rule_listings import report_virtual_servers
 
     chosen = read_output(output)
     if stats and rate:

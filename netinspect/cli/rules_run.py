@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from netinspect.probes.plan import Plan
     from netinspect.usecases.rules import RulesWish
 
-_FAMILIES = {"": (4, 6), "4": (4,), "6": (6,)}
+_FAMILIES = {None: (4, 6), "4": (4,), "6": (6,)}
 TIMEOUT_S = 180.0
 """Rules of a large cluster take a minute to print, to send and to read."""
 
@@ -211,7 +211,7 @@ def finish_chains(report: Report[ListedChain], output: OutputFlags, *, is_nft: b
     )
 
 
-def check_raw(output: OutputFlags, *others: object, family: str = "") -> None:
+def check_raw(output: OutputFlags, *others: object, family: str | None = None) -> None:
     """Make sure that `--raw` stands alone: it is text of the tool, not a report.
 
     Args:
