@@ -6,7 +6,8 @@
     ├── UsageError             the command line asks for something that has no meaning   (exit 2)
     ├── TargetError            a name, selector or address that leads to nothing
     ├── ClusterError           the API server refused, failed or could not be reached
-    │   └── DeadlineError      an answer did not come in the time that it was given      (exit 124)
+    │   ├── DeadlineError      an answer did not come in the time that it was given      (exit 124)
+    │   └── NotRecordedError   a recording does not hold the answer
     ├── DebugPodError          the debug pod was not admitted, did not start, or ended
     ├── CommandError           a program on the node could not do its work
     └── ParseError             output that is not in the format it should be in
@@ -79,6 +80,10 @@ class DeadlineError(ClusterError):
     """Something took longer than `--timeout` or `--request-timeout` allows."""
 
     exit_code = ExitCode.DEADLINE
+
+
+class NotRecordedError(ClusterError):
+    """A recording is asked for what it does not hold: neither that it is there, nor that it is not."""
 
 
 class DebugPodError(NetinspectError):

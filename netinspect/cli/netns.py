@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Argument, Exit
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags, OutputFlags
+from netinspect.cli.flags import DebugPodFlags, ListFlags, NodeFlags, OutputFlags
+from netinspect.cli.source_flags import SourceFlags
 
 
 def netns(
@@ -18,7 +19,7 @@ def netns(
     nodes: NodeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Find pods' network namespaces on their nodes, and the processes in them.
 

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     UNPARSABLE = "unparsable"
     NOT_APPLICABLE = "not-applicable"
     NOT_FOUND = "not-found"
+    NOT_RECORDED = "not-recorded"
     FAILED = "failed"
 
 

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from netinspect.errors import ClusterError, DeadlineError
 from netinspect.models.cluster_state import ClusterState
-from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
+from netinspect.models.fact import Fact, Gap, Reason, Unavailable
 from netinspect.models.kubernetes import EndpointSlice, Node, Pod, Service
+from netinspect.usecases.attempts import attempt
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.sources.interface import ApiSource
 
-T = TypeVar("T")
-
-_FORBIDDEN = 403
 _NOT_ASKED = Unavailable(Reason.NOT_APPLICABLE, "not asked for")
 
 
-def read_cluster_state(client: ClusterClient, *, slices: bool = True) -> ClusterState:
+def read_cluster_state(api: ApiSource, *, slices: bool = True) -> ClusterState:
     """List what names addresses, in all namespaces. A list that is refused is Unavailable, not an error.
 
     Args:
-        client: the API server.
+        api: the API server, or a recording of it.
         slices: whether EndpointSlices are read, too: names do not need them.
 
     Raises:
         DeadlineError: an answer did not come in time.
     """
-    read_at = time.time()
+    read_at = api.now().timestamp()
     with ThreadPoolExecutor(4) as pool:
-        pods = pool.submit(_read, lambda: tuple(client.list_objects(Pod, "/api/v1/pods").items))
-        services = pool.submit(_read, lambda: tuple(client.list_objects(Service, "/api/v1/services").items))
-        endpoint_slices = pool.submit(_read_slices, client) if slices else None
-        nodes = pool.submit(_read, lambda: tuple(client.list_objects(Node, "/api/v1/nodes").items))
+        pods = pool.submit(attempt, lambda: tuple(api.list_objects(Pod, "/api/v1/pods").items))
+        services = pool.submit(attempt, lambda: tuple(api.list_objects(Service, "/api/v1/services").items))
+        endpoint_slices = pool.submit(_read_slices, api) if slices else None
+        nodes = pool.submit(attempt, lambda: tuple(api.list_objects(Node, "/api/v1/nodes").items))
     return ClusterState(
         pods=pods.result(),
         services=services.result(),
@@ -53,16 +48,6 @@ def gaps_of(state: ClusterState) -> tuple[Gap, ...]:
     )
 
 
-def _read_slices(client: ClusterClient) -> Fact[tuple[EndpointSlice, ...]]:
+def _read_slices(api: ApiSource) -> Fact[tuple[EndpointSlice, ...]]:
     path = "/apis/discovery.k8s.io/v1/endpointslices"
-    return _read(lambda: tuple(client.list_objects(EndpointSlice, path).items))
-
-
-def _read(lister: Callable[[], T]) -> Fact[T]:
-    try:
-        return Known(lister())
-    except DeadlineError:
-        raise
-    except ClusterError as error:
-        reason = Reason.PERMISSION_DENIED if error.status == _FORBIDDEN else Reason.FAILED
-        return Unavailable(reason, error.message)
+    return attempt(lambda: tuple(api.list_objects(EndpointSlice, path).items))

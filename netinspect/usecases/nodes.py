@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from netinspect.cluster.signals import shielded
-from netinspect.errors import DeadlineError, NetinspectError, UsageError
+from netinspect.errors import DeadlineError, NetinspectError, NotRecordedError, UsageError
 from netinspect.models.fact import Gap, Reason
 
 T = TypeVar("T")
@@ -78,4 +78,6 @@ def _as_completed(pending: Mapping[Future[T], str]) -> Iterator[Future[T]]:
 
 def _gap(node: str, error: NetinspectError) -> Gap:
     reason = Reason.TIMED_OUT if isinstance(error, DeadlineError) else Reason.FAILED
+    if isinstance(error, NotRecordedError):
+        reason = Reason.NOT_RECORDED
     return Gap(f"node/{node}", "the node", reason, error.message)
