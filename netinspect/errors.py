@@ -7,7 +7,8 @@
     ├── TargetError            a name, selector or address that leads to nothing
     ├── ClusterError           the API server refused, failed or could not be reached
     │   ├── DeadlineError      an answer did not come in the time that it was given      (exit 124)
-    │   └── NotRecordedError   a recording does not hold the answer
+    │   ├── NotRecordedError   a recording does not hold the answer
+    │   └── NoApiError         this host alone is read, and does not know the answer
     ├── DebugPodError          the debug pod was not admitted, did not start, or ended
     ├── CommandError           a program on the node could not do its work
     └── ParseError             output that is not in the format it should be in
@@ -84,6 +85,10 @@ class DeadlineError(ClusterError):
 
 class NotRecordedError(ClusterError):
     """A recording is asked for what it does not hold: neither that it is there, nor that it is not."""
+
+
+class NoApiError(ClusterError):
+    """This host is read without an API server, and is asked for what only such a server knows."""
 
 
 class DebugPodError(NetinspectError):

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NOT_APPLICABLE = "not-applicable"
     NOT_FOUND = "not-found"
     NOT_RECORDED = "not-recorded"
+    NO_API = "no-api"
     FAILED = "failed"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TypeVar
 
-from netinspect.errors import ClusterError, DeadlineError, NotRecordedError
+from netinspect.errors import ClusterError, DeadlineError, NoApiError, NotRecordedError
 from netinspect.models.fact import Fact, Known, Reason, Unavailable
 
 T = TypeVar("T")
@@ -35,4 +35,6 @@ def reason_of(error: ClusterError) -> Reason:
     """Return the class of the obstacle."""
     if isinstance(error, NotRecordedError):
         return Reason.NOT_RECORDED
+    if isinstance(error, NoApiError):
+        return Reason.NO_API
     return _REASONS.get(error.status, Reason.FAILED)
