@@ -5,7 +5,7 @@ from __future__ import annotations
 from typer import Exit
 
 from netinspect.cli.flags import DebugPodFlags, JudgeFlags, OutputFlags, TableNodeFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 
 
 def dataplane(
@@ -44,6 +44,7 @@ def dataplane(
     chosen = read_output(output)
     read_severity(judge.fail_on)
     session = open_session(connection)
+    nodes = or_host(nodes, connection)
     targets = resolve_nodes(session.api, nodes.node or (), all_nodes=nodes.all_nodes)
     plan = build_dataplane_plan()
     readings, gaps, notes = visit_nodes(

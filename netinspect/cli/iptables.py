@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from netinspect.cli.flags import ChainFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def iptables(
     if has_chains and names:
         raise UsageError("name Services, or chains with --table and --chain, not both")
     session = open_session(connection)
+    nodes = or_host(nodes, connection)
     if chains.raw:
         check_raw(output, names, has_chains)
         raise Exit(print_raw(session, build_iptables_text_plan(saves), nodes, debug_pod))

@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Exit, Option
 
 from netinspect.cli.flags import DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 
@@ -57,6 +57,7 @@ def ipvs(
         raise UsageError("--stats and --rate exclude each other")
     wish = read_wish(names, which, connection)
     session = open_session(connection)
+    nodes = or_host(nodes, connection)
     if raw:
         check_raw(output, names, family=which.family)
         raise Exit(print_raw(session, build_ipvs_text_plan(stats=stats, rate=rate), nodes, debug_pod))

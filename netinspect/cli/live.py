@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
+import msgspec
+
 from netinspect.cli.flags import DebugPodFlags, ListFlags, NodeFlags
 from netinspect.cli.run import DEFAULT_TIMEOUT_S, read_debug_pod_options, read_targets_wanted
 from netinspect.cli.source_flags import SourceFlags
@@ -57,6 +59,7 @@ def visit_pods(
     plans = {node: build_plan(members) for node, members in group_by_node(pods).items()}
     with session.open_nodes(plans, flags, Privilege.SYSADMIN, DEFAULT_TIMEOUT_S) as opened:
         readings: Readings = read_pods(pods, opened.open, build_plan, opened.cancel, opened.privilege)
+    readings = msgspec.structs.replace(readings, gaps=(*readings.gaps, *opened.gaps()))
     return readings, describe_ways(opened, plans)
 
 

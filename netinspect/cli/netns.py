@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Exit
 
 from netinspect.cli.flags import DebugPodFlags, ListFlags, NodeFlags, OutputFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 
 
 def netns(
@@ -38,6 +38,7 @@ def netns(
     from netinspect.usecases.netns import report_netns
 
     chosen = read_output(output)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     readings, notes = read_targets(names, targets, nodes, debug_pod, connection, build_netns_plan)
     report = report_netns(readings, notes)
     with_namespace = targets.all_namespaces or bool(nodes.node) or nodes.all_nodes

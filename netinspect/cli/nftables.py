@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Exit
 
 from netinspect.cli.flags import ChainFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 
@@ -67,6 +67,7 @@ def nftables(
     if has_chains and names:
         raise UsageError("name Services, or chains with --table and --chain, not both")
     session = open_session(connection)
+    nodes = or_host(nodes, connection)
     if chains.raw:
         check_raw(output, names, has_chains, family=which.family)
         raise Exit(print_raw(session, build_nftables_text_plan(), nodes, debug_pod))

@@ -45,7 +45,7 @@ def visit_nodes(
     with session.open_nodes(plans, flags, privilege, default_timeout_s) as opened:
         jobs = {node: _job(opened, node, job) for node in plans}
         answers, gaps = ask_nodes(jobs, opened.cancel)
-    return answers, gaps, describe_ways(opened, answers)
+    return answers, (*gaps, *opened.gaps()), describe_ways(opened, answers)
 
 
 def _job(opened: OpenedNodes, node: str, job: Callable[[NodeSource], T]) -> Callable[[], T]:

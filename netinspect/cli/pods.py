@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Exit
 
 from netinspect.cli.flags import ListFlags, NodeFlags, OutputFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 
 
 def pods(
@@ -43,6 +43,7 @@ def pods(
 
     chosen = read_output(output)
     session = open_session(connection)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     wanted = read_targets_wanted(names, targets, nodes, connection)
     has_nodes = bool(nodes.node) or nodes.all_nodes
     is_everywhere = targets.all_namespaces or (has_nodes and not connection.namespace)

@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Argument, Exit
 
 from netinspect.cli.flags import DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 
 
 def rules(
@@ -56,6 +56,7 @@ def rules(
     read_output(output)
     wish = read_wish(names, which, connection)
     session = open_session(connection)
+    nodes = or_host(nodes, connection)
     asked = ask(session, build_rules_plan(), nodes, debug_pod)
     state = read_cluster_state(session.api)
     report = report_rules(asked.readings, state, with_namespace(wish, session), asked.gaps, asked.notes)

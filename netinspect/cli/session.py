@@ -1,4 +1,4 @@
-"""Where a command's facts come from: a live cluster, a live cluster that is recorded, or a recording."""
+"""Where a command's facts come from: a live cluster, a live cluster that is recorded, a recording, or this host."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from netinspect.cli.flags import DebugPodFlags
     from netinspect.cli.source_flags import SourceFlags
     from netinspect.models.debug_pod import Privilege
+    from netinspect.models.fact import Gap
     from netinspect.probes.plan import Plan
     from netinspect.sources.interface import ApiSource, OpenNode
 
@@ -24,12 +25,14 @@ class OpenedNodes:
         privilege: how much is to be seen there.
         way_of: says in words how a node is read ("with privilege sysadmin"); "" where it is not.
         cancel: tells running trips to come to their end.
+        gaps: returns what the way itself could not tell so far.
     """
 
     open: OpenNode
     privilege: Privilege
     way_of: Callable[[str], str]
     cancel: Callable[[], None]
+    gaps: Callable[[], tuple[Gap, ...]] = tuple
 
 
 class Session(Protocol):
@@ -75,6 +78,10 @@ def open_session(flags: SourceFlags) -> Session:
         ClusterError: there is no usable configuration.
         RecordingError: there is no such recording, or it cannot be written.
     """
+    if flags.local:
+        from netinspect.cli.local import open_local
+
+        return open_local(flags)
     if flags.from_:
         from netinspect.cli.replay import open_recording
 

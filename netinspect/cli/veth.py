@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from netinspect.cli.flags import DebugPodFlags, ListFlags, NodeFlags, OutputFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def _veth_of_pods(
     from netinspect.usecases.veth import report_veth
 
     read_output(output)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     readings, notes = read_targets(names, targets, nodes, debug_pod, connection, _plan)
     with_namespace = targets.all_namespaces or bool(nodes.node) or nodes.all_nodes
     return _finish(report_veth(readings, notes), output, with_namespace=with_namespace)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Exit, Option
 
 from netinspect.cli.flags import DEFAULT_IMAGE, DebugPodFlags, JudgeFlags, OutputFlags, TableNodeFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def limit(
 
     chosen = read_output(output)
     read_severity(judge.fail_on)
-    if apply and (connection.record or connection.from_):
-        raise UsageError("--apply changes a node: it excludes --record and --from")
+    if apply and (connection.record or connection.from_ or connection.local):
+        raise UsageError("--apply changes a node: it excludes --record, --from and --local")
     _check(new_limit, nodes, apply=apply, below_count=below_count, dry_run=debug_pod.dry_run)
     if new_limit is None:
         code = _show(nodes, read_window(window), judge.fail_on, chosen, output, debug_pod, connection)
@@ -204,6 +204,7 @@ def _resolve(
     from netinspect.usecases.node_targets import resolve_nodes
 
     session = open_session(connection)
+    nodes = or_host(nodes, connection)
     options = read_debug_pod_options(debug_pod, session.own_namespace, _DEFAULT_TIMEOUT_S + window_s)
     if options.timeout_s <= window_s:
         raise UsageError(f"--timeout {debug_pod.timeout} is not longer than --for")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit
 
 from netinspect.cli.flags import DebugPodFlags, FlowFilterFlags, ListFlags, OutputFlags, TableNodeFlags
-from netinspect.cli.source_flags import ConntrackSourceFlags
+from netinspect.cli.source_flags import ConntrackSourceFlags, or_host
 
 if TYPE_CHECKING:
     from netinspect.models.flow_filter import FlowFilter
@@ -61,6 +61,7 @@ def list_(
 
     read_output(output)
     wanted = read_filter(filters)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     chosen = read_targets_wanted(names, targets, nodes, connection)
     raise Exit(_finish(_read(chosen, wanted, debug_pod, connection), output))
 

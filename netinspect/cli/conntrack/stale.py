@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Exit, Option
 
 from netinspect.cli.flags import DebugPodFlags, JudgeFlags, ListFlags, OutputFlags, TableNodeFlags
-from netinspect.cli.source_flags import SourceFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def stale(
     read_output(output)
     read_severity(judge.fail_on)
     between_s = read_window(window, LEAST_BETWEEN_S)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     chosen = read_targets_wanted(names, targets, nodes, connection)
     report = _read(chosen, between_s, debug_pod, connection)
     raise Exit(_finish(report, judge, output))

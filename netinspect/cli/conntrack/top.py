@@ -14,7 +14,7 @@ from netinspect.cli.flags import (
     OutputFlags,
     TableNodeFlags,
 )
-from netinspect.cli.source_flags import ConntrackSourceFlags
+from netinspect.cli.source_flags import ConntrackSourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def top(
     read_severity(judge.fail_on)
     between_s = read_window(window) if window else 0
     options = _read_options(by, limit, sort, between_s)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     chosen = read_targets_wanted(names, targets, nodes, connection)
     report = _read(chosen, read_filter(filters), options, between_s, debug_pod, connection)
     raise Exit(_finish(report, judge, output, has_growth=bool(between_s)))
