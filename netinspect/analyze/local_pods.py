@@ -14,7 +14,6 @@ from netinspect.analyze.links.netns import locate
 from netinspect.models.address import Address, address_key
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.kubernetes import (
-    Container,
     ContainerState,
     ContainerStateRunning,
     ContainerStatus,
@@ -32,6 +31,7 @@ from netinspect.models.local_host import ContainerLog, LocalHost, LocalPod, PodL
 from netinspect.models.netns import ProcessCgroup, ProcessTable
 
 _LISTED_PIDS = 5
+_MOST_NAMED = 3
 
 
 def build_local_pods(
@@ -69,6 +69,19 @@ def list_unknown(host: LocalHost, table: ProcessTable) -> tuple[Gap, ...]:
     rest = f" and {len(pids) - _LISTED_PIDS} more" if len(pids) > _LISTED_PIDS else ""
     detail = f"the cgroups of processes {', '.join(pids[:_LISTED_PIDS])}{rest} name a container, but no pod"
     return (Gap(f"node/{host.node}", "the pods of all containers", Reason.NOT_FOUND, detail),)
+
+
+def describe_left(local: Collection[LocalPod], folders: Collection[PodLogFolder]) -> tuple[str, ...]:
+    """Say of which pods only logs are left. None has a process, so none is shown."""
+    running = {each.pod.metadata.uid for each in local}
+    left = [f"{each.namespace}/{each.name}" for each in folders if each.uid not in running]
+    if not left:
+        return ()
+    rest = f" and {len(left) - _MOST_NAMED} more" if len(left) > _MOST_NAMED else ""
+    return (
+        f"not shown, as only their logs are left on this host: pods {', '.join(left[:_MOST_NAMED])}{rest} "
+        "(ended, gone, or between two starts)",
+    )
 
 
 def find_entrance(local: LocalPod, table: ProcessTable) -> int | None:
@@ -143,11 +156,7 @@ def _build_pod(
         metadata=ObjectMeta(
             name=folder.name if folder else uid, namespace=folder.namespace if folder else "", uid=uid
         ),
-        spec=PodSpec(
-            node_name=host.node,
-            host_network=_is_in_host_netns(processes, table),
-            containers=tuple(Container(name=each.name) for each in statuses),
-        ),
+        spec=PodSpec(node_name=host.node, host_network=_is_in_host_netns(processes, table)),
         status=PodStatus(
             phase="Running",
             host_ip=str(host.addresses[0]) if host.addresses else "",

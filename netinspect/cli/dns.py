@@ -146,8 +146,10 @@ def _read_wish(
     target = _choose_pod(session, pod, flags.namespace) if pod else None
     if target is not None:
         place = target.spec.node_name
+    elif node or flags.local:
+        place = resolve_nodes(session.api, (node,) if node else (), all_nodes=not node).nodes[0]
     else:
-        place = resolve_nodes(session.api, (node,)).nodes[0] if node else choose_node(session.api)
+        place = choose_node(session.api)
     namespace = target.metadata.namespace if target is not None else flags.namespace or session.api.namespace
     return build_wish(names=names, types=types, namespace=namespace, node=place, pod=target)
 

@@ -60,7 +60,7 @@ def visit_pods(
     with session.open_nodes(plans, flags, Privilege.SYSADMIN, DEFAULT_TIMEOUT_S) as opened:
         readings: Readings = read_pods(pods, opened.open, build_plan, opened.cancel, opened.privilege)
     readings = msgspec.structs.replace(readings, gaps=(*readings.gaps, *opened.gaps()))
-    return readings, describe_ways(opened, plans)
+    return readings, (*opened.notes(), *describe_ways(opened, plans))
 
 
 def print_dry_run(

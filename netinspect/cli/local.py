@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netinspect.cli.flags import ConnectionFlags, DebugPodFlags
 from netinspect.cli.record import is_given
-from netinspect.cli.session import OpenedNodes
+from netinspect.cli.session import OpenedNodes, Session
 from netinspect.cli.source_flags import SourceFlags
 from netinspect.errors import UsageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typer import Context
 
     from netinspect.models.debug_pod import Privilege
+    from netinspect.models.fact import Gap
     from netinspect.probes.plan import Plan
 
 _IDLE = {"namespace", "timeout", "yes"}
@@ -90,5 +91,19 @@ class LocalSession:
         nodes = LocalNodes(self.api.host.node, deadline)
         user = "root" if os.geteuid() == 0 else f"user {os.geteuid()}"
         yield OpenedNodes(
-            nodes.open, privilege, lambda _: f"locally as {user}", deadline.cancel, lambda: self.api.gaps
+            open=nodes.open,
+            privilege=privilege,
+            way_of=lambda _: f"locally as {user}",
+            cancel=deadline.cancel,
+            gaps=lambda: self.api.gaps,
+            notes=lambda: self.api.notes,
         )
+
+
+def list_pod_gaps(session: Session) -> tuple[Gap, ...]:
+    """Return what a listing of pods lacks without an API server."""
+    from netinspect.models.fact import Gap, Reason
+
+    assert isinstance(session, LocalSession)
+    what = "readiness, restarts, age and owner of pods"
+    return (*session.api.gaps, Gap("cluster", what, Reason.NO_API, "known to the API server only"))

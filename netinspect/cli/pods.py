@@ -36,6 +36,8 @@ def pods(
       # Which pods of a node share its network (HOST-NETWORK)
       kubectl netinspect pods --node node-a -o wide
     """
+    from msgspec.structs import replace
+
     from netinspect.cli.run import finish, read_output, read_targets_wanted
     from netinspect.cli.session import open_session
     from netinspect.render.pods import columns, name_of
@@ -48,6 +50,10 @@ def pods(
     has_nodes = bool(nodes.node) or nodes.all_nodes
     is_everywhere = targets.all_namespaces or (has_nodes and not connection.namespace)
     report = list_pods(session.api, wanted)
+    if connection.local:
+        from netinspect.cli.local import list_pod_gaps
+
+        report = replace(report, gaps=list_pod_gaps(session))
     code = finish(
         report,
         columns(session.api.now(), with_namespace=is_everywhere),

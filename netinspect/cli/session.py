@@ -26,6 +26,7 @@ class OpenedNodes:
         way_of: says in words how a node is read ("with privilege sysadmin"); "" where it is not.
         cancel: tells running trips to come to their end.
         gaps: returns what the way itself could not tell so far.
+        notes: returns what there is to say of pods that were looked for.
     """
 
     open: OpenNode
@@ -33,6 +34,7 @@ class OpenedNodes:
     way_of: Callable[[str], str]
     cancel: Callable[[], None]
     gaps: Callable[[], tuple[Gap, ...]] = tuple
+    notes: Callable[[], tuple[str, ...]] = tuple
 
 
 class Session(Protocol):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from netinspect.analyze.local_pods import (
     build_local_node,
     build_local_pods,
+    describe_left,
     find_entrance,
     list_unknown,
     with_addresses,
@@ -63,6 +64,7 @@ class LocalApi:
         self._logs = logs
         self._lock = threading.Lock()
         self._gaps: dict[Gap, None] = {}
+        self._left: tuple[str, ...] = ()
 
     @cached_property
     def host(self) -> LocalHost:
@@ -81,6 +83,11 @@ class LocalApi:
         """What was not known of the pods that were given out so far."""
         with self._lock:
             return tuple(self._gaps)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of the pods that were not given out, as of the last look."""
+        return self._left
 
     def now(self) -> datetime:
         """The time by this host's clock, in UTC."""
@@ -149,7 +156,9 @@ class LocalApi:
         self._add_gaps(list_unknown(host, table))
         folders, logs = read_pod_folders(self._logs), read_container_logs(self._logs)
         found = []
-        for local in build_local_pods(host, table, folders, logs):
+        pods = build_local_pods(host, table, folders, logs)
+        self._left = describe_left(pods, folders)
+        for local in pods:
             pid = find_entrance(local, table)
             addresses = _NOT_FOUND if pid is None else read_addresses(proc, pid)
             found.append(with_addresses(local, host, addresses))
@@ -169,8 +178,16 @@ def _is_selected(item: Pod | Node, field_selector: str) -> bool:
         terms = parse_field_selector(field_selector)
     except ParseError as error:
         raise NoApiError(error.message) from error
-    return matches_fields(terms, to_builtins(item))
+    fields = to_builtins(item)
+    if isinstance(item, Pod) and item.addresses:
+        fields["status"]["podIP"] = str(item.addresses[0])
+    return matches_fields(terms, fields)
 
 
 def _unknown(wanted: ApiPath) -> NoApiError:
-    return NoApiError(f"{wanted.text}: known to the API server only, and --local asks none")
+    hint = (
+        "rules --local shows Services as the rules of this host have them"
+        if wanted.plural == "services"
+        else ""
+    )
+    return NoApiError(f"{wanted.text}: known to the API server only, and --local asks none", hint)

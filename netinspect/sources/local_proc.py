@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _NETNS = re.compile(r"net:\[([0-9]+)\]")
 _FORBIDDEN = 403
-_ROOT_HINT = "run it as root"
+_ROOT_HINT = "run it as root, on the node itself"
 
 
 def read_process_table(proc: Path) -> ProcessTable:

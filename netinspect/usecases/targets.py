@@ -98,15 +98,17 @@ def find_pod_by_address(api: ApiSource, address: Address) -> Pod:
         TargetError: no pod has the address, or only such as share it with their node.
     """
     pods = _list_pods(api, "/api/v1/pods", field_selector=f"status.podIP={address}")
+    missing = ""
     if not pods:  # podIP is the primary family's only
-        pods = _list_pods(api, "/api/v1/pods")
+        listed = api.list_objects(Pod, "/api/v1/pods")
+        pods, missing = listed.items, listed.missing
     bearers = [pod for pod in pods if address in pod.addresses]
     own = [pod for pod in bearers if not pod.spec.host_network and not pod.is_completed]
     if own:
         return own[0]
     if any(pod.spec.host_network for pod in bearers):
         raise TargetError(f"{address} is the address of node {bearers[0].spec.node_name}, not of a pod")
-    raise TargetError(f"no running pod has the address {address}")
+    raise TargetError(f"no running pod has the address {address}", missing)
 
 
 def _check(targets: Targets) -> None:
