@@ -73,10 +73,12 @@ def test_veth_on_a_recording_reports_what_it_reported_live(client: ClusterClient
     fake_api.store.add("pods", {**pod("web-2"), "spec": {"nodeName": "node-b", "containers": []}})
     uid = added["metadata"]["uid"]
     process = (11, f"/kubepods/pod{uid}/x", 7)
-    own = result("links", LO, key=uid, netns=7, how="process")
+    places: tuple[dict[str, Any], ...] = ({}, {"key": uid, "netns": 7, "how": "process"})
+    said = [result("links", LO, **place) for place in places]
+    said += [result("namespaces", code=127, stderr=b"lsns: not found", **place) for place in places]
     nodes = FakeNodes(
         {
-            "node-a": answer(*listings(process), result("links", LO), own),
+            "node-a": answer(*listings(process), *said),
             "node-b": DebugPodError("it did not start", "look"),
         }
     )
