@@ -33,10 +33,10 @@ class Progress:
 
     def notify(self, node: str, waiting_for: str) -> None:
         """Say what `node` waits for; an empty text ends its wait."""
-        if waiting_for:
-            self._log(f"waiting for {waiting_for}")
         with self._lock:
             if waiting_for:
+                if self._waits.get(node) != waiting_for:
+                    self._log(f"waiting for {waiting_for}")
                 self._waits[node] = waiting_for
             else:
                 self._waits.pop(node, None)

@@ -32,9 +32,9 @@ def open_recording(flags: SourceFlags) -> RecordedSession:
         UsageError: a flag says how to reach a cluster, or that a recording is to be made.
         RecordingError: there is no such recording, or it is not one.
     """
+    check_flags(flags.invocation)
     from netinspect.archive.reader import read_recording
 
-    check_flags(flags.invocation)
     return RecordedSession(read_recording(Path(flags.from_)), flags.namespace)
 
 

@@ -153,6 +153,9 @@ def _print_part(node: str, part: CommandResult) -> bool:
     from netinspect.cli.live import say
     from netinspect.render.sanitize import sanitize
 
+    if not part.is_recorded:
+        say(f"gap: node/{node}: the recording does not hold {part.name}")
+        return False
     sys.stdout.write(f"# node {node}: {part.name}\n")
     text = part.stdout.decode("utf-8", "backslashreplace")
     sys.stdout.write("\n".join(sanitize(line) for line in text.split("\n")))

@@ -74,18 +74,19 @@ class RecordedNode:
         wanted: list[Identity] = [(NODE, probe.name, probe.argv) for probe in plan.node_probes]
         asked = [*(_LISTED if keys else ()), *wanted]
         groups = [self._trips.take(each, keys if each in _LISTED else frozenset()) for each in asked]
+        used = [group.trip for group in groups if group]
+        netns = used[0].netns if used else None
         results = [
             result
             for identity, group in zip(asked, groups, strict=True)
-            for result in (group.results if group else self._missing(identity, ((0, "node"),)))
+            for result in (group.results if group else self._missing(identity, ((netns or 0, "node"),)))
         ]
-        used = [group.trip for group in groups if group]
         for pod in plan.pods:
             found, trips = self._answer_pod(pod)
             results += found
             used += trips
         return NodeAnswer(
-            netns=used[0].netns if used else None,
+            netns=netns,
             results=tuple(_pour(each, sinks or {}) for each in results),
             is_whole=all(trip.is_whole for trip in used) if used else True,
         )

@@ -171,8 +171,8 @@ def _reading(snapshot: NodeSnapshot, pod: Pod, netns: Fact[PodNetns], taken: set
 def _find_unrecorded(tried: tuple[NetnsSnapshot, ...]) -> Unavailable | None:
     """Return what a recording says of a pod that nobody looked for when it was made."""
     for each in tried:
-        is_there = not isinstance(each.links, Unavailable) or each.links.reason is not Reason.NOT_RECORDED
-        if not each.inode and not is_there:
+        is_lost = isinstance(each.links, Unavailable) and each.links.reason is Reason.NOT_RECORDED
+        if is_lost and not each.inode:  # no netns was tried: nobody looked
             return Unavailable(
                 Reason.NOT_RECORDED, "nothing of the pod was read on its node for the recording"
             )
