@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags
+from netinspect.cli.flags import DebugPodFlags
+from netinspect.cli.idle_flags import check_idle_flags
 from netinspect.cli.record import is_given
 from netinspect.cli.session import OpenedNodes, Session
 from netinspect.cli.source_flags import SourceFlags
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from netinspect.models.debug_pod import Privilege
     from netinspect.models.fact import Gap
     from netinspect.probes.plan import Plan
-
-_IDLE = {"namespace", "timeout", "yes"}
-"""Flags that mean something, or nothing at all, where no cluster is asked."""
 
 
 def open_local(flags: SourceFlags) -> LocalSession:
@@ -49,13 +46,7 @@ def check_flags(invocation: Context) -> None:
             raise UsageError(f"--local and --{name.rstrip('_')} exclude each other")
     if is_given(invocation, "all_nodes"):
         raise UsageError("--local reads this host only: --all-nodes is not to be had")
-    useless = {each.name for each in (*fields(ConnectionFlags), *fields(DebugPodFlags))} - _IDLE
-    for each in invocation.command.params:
-        if each.name in useless and is_given(invocation, each.name):
-            flag = max(each.opts, key=len)
-            raise UsageError(
-                f"{flag} has no effect with --local: no cluster is asked, and no debug pod started"
-            )
+    check_idle_flags(invocation, "--local")
 
 
 class LocalSession:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags
+from netinspect.cli.flags import DebugPodFlags
+from netinspect.cli.idle_flags import check_idle_flags
 from netinspect.cli.record import is_given
 from netinspect.cli.session import OpenedNodes
 from netinspect.cli.source_flags import SourceFlags
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from netinspect.models.debug_pod import Privilege
     from netinspect.models.recording import Recording
     from netinspect.probes.plan import Plan
-
-_IDLE = {"namespace", "timeout", "yes"}
-"""Flags that mean something, or nothing at all, where no cluster is asked."""
 
 
 def open_recording(flags: SourceFlags) -> RecordedSession:
@@ -46,13 +43,7 @@ def check_flags(invocation: Context) -> None:
     """
     if is_given(invocation, "record"):
         raise UsageError("--record and --from exclude each other: a recording is made of a cluster")
-    useless = {each.name for each in (*fields(ConnectionFlags), *fields(DebugPodFlags))} - _IDLE
-    for each in invocation.command.params:
-        if each.name in useless and is_given(invocation, each.name):
-            flag = max(each.opts, key=len)
-            raise UsageError(
-                f"{flag} has no effect with --from: no cluster is asked, and no debug pod started"
-            )
+    check_idle_flags(invocation, "--from")
 
 
 class RecordedSession:

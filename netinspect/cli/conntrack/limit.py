@@ -68,8 +68,10 @@ def limit(
 
     chosen = read_output(output)
     read_severity(judge.fail_on)
-    if apply and (connection.record or connection.from_ or connection.local):
-        raise UsageError("--apply changes a node: it excludes --record, --from and --local")
+    if apply and (connection.record or connection.from_):
+        raise UsageError("--apply changes a node: it excludes --record and --from")
+    if apply and connection.local:
+        raise UsageError("--apply changes a node: it excludes --local, which only reads this host")
     _check(new_limit, nodes, apply=apply, below_count=below_count, dry_run=debug_pod.dry_run)
     if new_limit is None:
         code = _show(nodes, read_window(window), judge.fail_on, chosen, output, debug_pod, connection)
