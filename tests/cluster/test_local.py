@@ -16,7 +16,7 @@ from tests.cluster.test_veth import simple_pod
 pytestmark = pytest.mark.cluster
 
 # What moves while one looks.
-_MOVING = {"packets", "bytes", "timeoutS", "id", "startS", "mark"}
+_MOVING = {"packets", "bytes", "timeoutS", "raw", "use"}
 _LISTS = {"the list of services", "the list of endpointslices", "all pods", "all nodes"}
 _TOOLS = {"tool-missing"}
 
