@@ -14,6 +14,7 @@ from netinspect import __version__
 from netinspect.cli.flags import ConnectionFlags, DebugPodFlags
 from netinspect.cli.live import say
 from netinspect.cli.source_flags import SourceFlags
+from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
     from typer import Context
@@ -35,8 +36,11 @@ def start_recording(flags: SourceFlags, namespace: str) -> RecordingWriter:
         namespace: in which the command looks for names.
 
     Raises:
+        UsageError: nothing is going to be read.
         RecordingError: it cannot be written there.
     """
+    if is_given(flags.invocation, "dry_run"):
+        raise UsageError("--dry-run and --record exclude each other: no node is read")
     from netinspect.archive.writer import RecordingWriter
 
     writer = RecordingWriter(
