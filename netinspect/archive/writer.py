@@ -78,6 +78,7 @@ class RecordingWriter:
         self._clock: list[float] = []
         self._log: list[str] = []
         self._is_open = True
+        self._failure: RecordingError | None = None
         with self._translated():
             self._check_place()
             descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, _MODE)
@@ -203,6 +204,8 @@ class RecordingWriter:
         return path
 
     def _check_open(self) -> None:
+        if self._failure is not None:
+            raise self._failure
         if not self._is_open:
             raise RecordingError(f"the recording {self._path} is closed already")
 
@@ -216,9 +219,10 @@ class RecordingWriter:
             yield
         except OSError as error:
             self.discard()
-            raise RecordingError(
+            self._failure = RecordingError(
                 f"the recording {self._path} could not be written: {error.strerror or error}"
-            ) from error
+            )
+            raise self._failure from error
 
 
 def _scrub_json(body: bytes) -> bytes:
