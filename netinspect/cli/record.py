@@ -28,6 +28,17 @@ _UNTOLD = {"record", "from_", *(each.name for each in (*fields(ConnectionFlags),
 """Flags that say how a cluster is reached, not what is asked; some are secret."""
 
 
+def check_files(flags: SourceFlags) -> None:
+    """Make sure that a file is named where one is meant: with an empty name another source would be read.
+
+    Raises:
+        UsageError: a name is empty.
+    """
+    for name, flag, value in (("record", "--record", flags.record), ("from_", "--from", flags.from_)):
+        if not value and is_given(flags.invocation, name):
+            raise UsageError(f"{flag} names no file", "is the variable set that it comes from?")
+
+
 def start_recording(flags: SourceFlags, namespace: str) -> RecordingWriter:
     """Begin to write a recording; it is finished when the command ends.
 
