@@ -112,6 +112,6 @@ def segment(name: str) -> str:
     A name that has to be changed gets a part of its digest, so that two names never share a segment.
     """
     safe = _UNSAFE.sub("_", name)[:_MAX_SEGMENT].lstrip(".-")
-    if safe == name:
+    if safe and safe == name:
         return name
     return f"{safe}~{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

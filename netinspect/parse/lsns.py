@@ -67,7 +67,7 @@ def _parse_row(row: _Row) -> NamespaceRow:
 def _program_of(command: str) -> str:
     """Return a command line's program, without its path. Arguments may be secret, and tell nobody which netns it is."""
     program, _, _ = command.partition(" ")
-    return program.rpartition("/")[2] or command[:_MAX_DIGITS]
+    return program.rpartition("/")[2]
 
 
 def _number(value: int | str | None, key: str) -> int:
