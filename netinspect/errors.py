@@ -11,6 +11,7 @@
     │   └── NoApiError         this host alone is read, and does not know the answer
     ├── DebugPodError          the debug pod was not admitted, did not start, or ended
     ├── CommandError           a program on the node could not do its work
+    ├── RecordingError         a recording could not be written, or is none that can be read
     └── ParseError             output that is not in the format it should be in
 
     Interrupted                a signal asked us to stop (no error: a BaseException, as KeyboardInterrupt)
@@ -97,6 +98,10 @@ class DebugPodError(NetinspectError):
 
 class CommandError(NetinspectError):
     """A program on the node was missing, failed, or was cut off."""
+
+
+class RecordingError(NetinspectError):
+    """A file is no recording, or not a whole one; or none could be written."""
 
 
 class ParseError(NetinspectError):

@@ -59,10 +59,13 @@ class LiveSession:
             yield OpenedNodes(_no_node, privilege, lambda _: "", lambda: None)
             return
         check_node_count(len(plans), yes=flags.yes)
-        if len(plans) > 1 and not options.via:
-            say(f"starting debug pods on {len(plans)} nodes, {min(AT_A_TIME, len(plans))} at a time")
-        way = f"through pod {options.via}" if options.via else f"with privilege {privilege.value}"
         log = self._sink.add_log if self._sink is not None else None
+        if len(plans) > 1 and not options.via:
+            begun = f"starting debug pods on {len(plans)} nodes, {min(AT_A_TIME, len(plans))} at a time"
+            say(begun)
+            if log is not None:
+                log(begun)
+        way = f"through pod {options.via}" if options.via else f"with privilege {privilege.value}"
         with open_live(self._client, flags, default_timeout_s=default_timeout_s, log=log) as live:
             yield self._opened(live, privilege, way)
 

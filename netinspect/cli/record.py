@@ -14,6 +14,7 @@ from netinspect import __version__
 from netinspect.cli.flags import ConnectionFlags, DebugPodFlags
 from netinspect.cli.live import say
 from netinspect.cli.source_flags import SourceFlags
+from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
     from typer import Context
@@ -27,6 +28,17 @@ _UNTOLD = {"record", "from_", *(each.name for each in (*fields(ConnectionFlags),
 """Flags that say how a cluster is reached, not what is asked; some are secret."""
 
 
+def check_files(flags: SourceFlags) -> None:
+    """Make sure that a file is named where one is meant: with an empty name another source would be read.
+
+    Raises:
+        UsageError: a name is empty.
+    """
+    for name, flag, value in (("record", "--record", flags.record), ("from_", "--from", flags.from_)):
+        if not value and is_given(flags.invocation, name):
+            raise UsageError(f"{flag} names no file", "is the variable set that it comes from?")
+
+
 def start_recording(flags: SourceFlags, namespace: str) -> RecordingWriter:
     """Begin to write a recording; it is finished when the command ends.
 
@@ -35,8 +47,11 @@ def start_recording(flags: SourceFlags, namespace: str) -> RecordingWriter:
         namespace: in which the command looks for names.
 
     Raises:
+        UsageError: nothing is going to be read.
         RecordingError: it cannot be written there.
     """
+    if is_given(flags.invocation, "dry_run"):
+        raise UsageError("--dry-run and --record exclude each other: no node is read")
     from netinspect.archive.writer import RecordingWriter
 
     writer = RecordingWriter(

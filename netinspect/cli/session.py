@@ -80,6 +80,9 @@ def open_session(flags: SourceFlags) -> Session:
         ClusterError: there is no usable configuration.
         RecordingError: there is no such recording, or it cannot be written.
     """
+    from netinspect.cli.record import check_files
+
+    check_files(flags)
     if flags.local:
         from netinspect.cli.local import open_local
 

@@ -38,7 +38,7 @@ def ask_nodes(
     """Run one job a node, at most `AT_A_TIME` at once.
 
     A single job runs in this thread, so that signals reach it at once, and its failure is the command's. Of
-    several, a failed one becomes a gap, unless all fail.
+    several, a failed one becomes a gap, unless all fail: then the first node's failure is the command's.
 
     Args:
         jobs: by node, what to do there.
@@ -63,7 +63,7 @@ def ask_nodes(
                 pool.shutdown(wait=True, cancel_futures=True)
             raise
     if failures and not answers:
-        raise next(iter(failures.values()))
+        raise next(failures[node] for node in jobs if node in failures)
     ordered = {node: answers[node] for node in jobs if node in answers}
     return ordered, tuple(_gap(node, failures[node]) for node in jobs if node in failures)
 

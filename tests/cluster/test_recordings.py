@@ -1,4 +1,4 @@
-"""Each command that reads, recorded on the real cluster, and again from the recording where there is no cluster at all."""
+"""Each command that reads, recorded on the real cluster, and again from its recording where there is no cluster."""
 
 from __future__ import annotations
 

@@ -72,6 +72,14 @@ def test_what_the_environment_says_of_debug_pods_counts_for_nothing() -> None:
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize("flag", ["--record", "--from"])
+def test_an_empty_name_is_no_wish_for_the_live_cluster(flag: str) -> None:
+    """A variable that is not set may not turn a recording into a cluster."""
+    error = run("pods", flag, "").exception
+    assert isinstance(error, UsageError)
+    assert error.message == f"{flag} names no file"
+
+
 def test_a_change_is_neither_recorded_nor_replayed() -> None:
     """`conntrack limit --apply` writes to a node."""
     for flag in ("--record", "--from"):

@@ -63,6 +63,15 @@ def test_a_recording_answers_as_the_cluster_did(
     assert len(world.api.requests) == count
 
 
+def test_a_dry_run_is_not_recorded(kubeconfig: Path, tmp_path: Path) -> None:
+    """No node is read, so its recording would answer nothing."""
+    flags = ("--dry-run", "--record", str(tmp_path / "recording"))
+    done = run("netns", "web-1", *flags, env={"KUBECONFIG": str(kubeconfig)})
+    assert done.returncode == 2
+    assert "--dry-run and --record exclude each other" in done.stderr
+    assert list(tmp_path.glob("*recording*")) == []
+
+
 def test_no_client_of_kubernetes_is_imported_for_a_recording(
     fake_api: FakeApi, kubeconfig: Path, tmp_path: Path
 ) -> None:

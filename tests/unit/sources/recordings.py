@@ -38,15 +38,7 @@ class MemorySink:
     @property
     def recording(self) -> Recording:
         """All of it."""
-        return Recording(
-            made_at="2026-11-27T05:00:00Z",
-            made_by="0",
-            command="pods",
-            namespace="demo",
-            clock=tuple(self.clock),
-            requests=tuple(self.requests),
-            trips=tuple(self.trips),
-        )
+        return recording(*self.requests, trips=tuple(self.trips), clock=tuple(self.clock))
 
 
 def recording(
