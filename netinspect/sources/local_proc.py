@@ -98,7 +98,11 @@ def find_kubelet_flags(proc: Path) -> KubeletFlags:
 
 
 def _pids(proc: Path) -> Iterator[int]:
-    return iter(sorted(int(name) for name in os.listdir(proc) if name.isdecimal()))
+    try:
+        names = os.listdir(proc)
+    except OSError as error:
+        raise ClusterError(f"{proc} could not be read: {error.strerror}", "--local needs Linux") from error
+    return iter(sorted(int(name) for name in names if name.isdecimal()))
 
 
 def _read_cgroup(proc: Path, pid: int) -> ProcessCgroup | None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +98,34 @@ def test_this_host_is_asked_as_a_node() -> None:
 def test_a_listing_of_pods_says_what_it_lacks() -> None:
     """Readiness and restarts are known to nobody on the host."""
     assert [gap.reason for gap in list_pod_gaps(LocalSession())] == [Reason.NO_API]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(signum: signal.Signals) -> None:
+    """What the command waits for on this host is ended with it."""
+    seconds = str(80_000 + signum)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netinspect", "conntrack", "limit", "--local", "--for", f"{seconds}s"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    end = time.monotonic() + 30
+    while not sleeping(seconds) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert sleeping(seconds)
+    process.send_signal(signum)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (128 + signum, b""), err
+    assert not sleeping(seconds)
+
+
+def sleeping(seconds: str) -> bool:
+    """Whether a process sleeps for so long."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if path.read_bytes() == f"sleep\0{seconds}\0".encode():
+                return True
+    return False
 
 
 def test_no_cluster_is_looked_for() -> None:

@@ -223,6 +223,13 @@ def test_a_host_without_a_kubelets_logs_is_told_so(tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+def test_a_host_without_proc_is_told_so(tmp_path: Path) -> None:
+    """Another system than Linux has none."""
+    with pytest.raises(ClusterError, match="could not be read") as caught:
+        read_process_table(tmp_path / "proc")
+    assert "Linux" in caught.value.hint
+
+
 def test_processes_that_may_not_be_looked_at_are_no_empty_host(tree: LocalTree) -> None:
     """As for users other than root: cgroups are shown to all, netns are not."""
     tree.add_process(20, cgroup(), None)
