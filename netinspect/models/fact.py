@@ -20,6 +20,8 @@ class Reason(StrEnum):
     UNPARSABLE = "unparsable"
     NOT_APPLICABLE = "not-applicable"
     NOT_FOUND = "not-found"
+    NOT_RECORDED = "not-recorded"
+    NO_API = "no-api"
     FAILED = "failed"
 
 

@@ -127,11 +127,12 @@ def _remarks(links: Mapping[str, tuple[Link, ...]]) -> Iterator[str]:
 def _gaps(samples: FlowSamples) -> Iterator[Gap]:
     flows = samples.flows
     subject = f"node/{flows.node}"
-    yield from dict.fromkeys(gap for listing in flows.listings for gap in listing.gaps(flows.node))
+    unlisted = tuple(dict.fromkeys(gap for listing in flows.listings for gap in listing.gaps(flows.node)))
+    yield from unlisted
     for fact, what in ((flows.links, "its links"), (samples.timers, "its conntrack timeouts")):
         if not isinstance(fact, Known):
             yield Gap(subject, what, fact.reason, fact.detail)
-    if not samples.elapsed_s:
+    if not samples.elapsed_s and all(gap.reason is not Reason.NOT_RECORDED for gap in unlisted):
         yield Gap(
             subject, "the time between the samples", Reason.TRUNCATED, "a listing did not tell when it began"
         )
