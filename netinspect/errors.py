@@ -6,9 +6,12 @@
     ├── UsageError             the command line asks for something that has no meaning   (exit 2)
     ├── TargetError            a name, selector or address that leads to nothing
     ├── ClusterError           the API server refused, failed or could not be reached
-    │   └── DeadlineError      an answer did not come in the time that it was given      (exit 124)
+    │   ├── DeadlineError      an answer did not come in the time that it was given      (exit 124)
+    │   ├── NotRecordedError   a recording does not hold the answer
+    │   └── NoApiError         this host alone is read, and does not know the answer
     ├── DebugPodError          the debug pod was not admitted, did not start, or ended
     ├── CommandError           a program on the node could not do its work
+    ├── RecordingError         a recording could not be written, or is none that can be read
     └── ParseError             output that is not in the format it should be in
 
     Interrupted                a signal asked us to stop (no error: a BaseException, as KeyboardInterrupt)
@@ -81,12 +84,24 @@ class DeadlineError(ClusterError):
     exit_code = ExitCode.DEADLINE
 
 
+class NotRecordedError(ClusterError):
+    """A recording is asked for what it does not hold: neither that it is there, nor that it is not."""
+
+
+class NoApiError(ClusterError):
+    """This host is read without an API server, and is asked for what only such a server knows."""
+
+
 class DebugPodError(NetinspectError):
     """The debug pod was refused, did not come up, or was lost while it worked."""
 
 
 class CommandError(NetinspectError):
     """A program on the node was missing, failed, or was cut off."""
+
+
+class RecordingError(NetinspectError):
+    """A file is no recording, or not a whole one; or none could be written."""
 
 
 class ParseError(NetinspectError):

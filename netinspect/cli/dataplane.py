@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typer import Exit
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, JudgeFlags, OutputFlags, TableNodeFlags
+from netinspect.cli.flags import DebugPodFlags, JudgeFlags, OutputFlags, TableNodeFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 
 
 def dataplane(
@@ -13,7 +14,7 @@ def dataplane(
     judge: JudgeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Say which dataplane nodes really use for Services, in each family, and what others left behind.
 
@@ -30,8 +31,9 @@ def dataplane(
     """
     from functools import partial
 
-    from netinspect.cli.nodes import ask_nodes_live
-    from netinspect.cli.run import connect, finish_judged, read_output, read_severity
+    from netinspect.cli.nodes import visit_nodes
+    from netinspect.cli.run import finish_judged, read_output, read_severity
+    from netinspect.cli.session import open_session
     from netinspect.collect.dataplane import collect_dataplane
     from netinspect.models.debug_pod import Privilege
     from netinspect.probes.dataplane import build_dataplane_plan
@@ -41,17 +43,18 @@ def dataplane(
 
     chosen = read_output(output)
     read_severity(judge.fail_on)
-    client = connect(connection)
-    targets = resolve_nodes(client, nodes.node or (), all_nodes=nodes.all_nodes)
+    session = open_session(connection)
+    nodes = or_host(nodes, connection)
+    targets = resolve_nodes(session.api, nodes.node or (), all_nodes=nodes.all_nodes)
     plan = build_dataplane_plan()
-    readings, gaps, notes = ask_nodes_live(
-        client,
+    readings, gaps, notes = visit_nodes(
+        session,
         dict.fromkeys(targets.nodes, plan),
         debug_pod,
         partial(collect_dataplane, plan=plan),
         privilege=Privilege.NETADMIN,
     )
-    report = report_dataplanes(read_cluster_hints(client), readings, gaps, (*targets.notes, *notes))
+    report = report_dataplanes(read_cluster_hints(session.api), readings, gaps, (*targets.notes, *notes))
     raise Exit(
         finish_judged(report, judge.fail_on, COLUMNS, name_of, chosen, has_headers=not output.no_headers)
     )

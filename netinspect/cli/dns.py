@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Exit, Option
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, JudgeFlags, OutputFlags
+from netinspect.cli.flags import DebugPodFlags, JudgeFlags, OutputFlags
+from netinspect.cli.source_flags import SourceFlags
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.cli.session import Session
     from netinspect.models.dns_report import DnsReport
     from netinspect.models.kubernetes import Pod
     from netinspect.usecases.dns_servers import SeriesWish
@@ -47,7 +48,7 @@ def dns(
     output: OutputFlags,
     judge: JudgeFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Ask the cluster's DNS from where it matters, show what a resolver really asks, and say what is wrong.
 
@@ -95,11 +96,12 @@ def _look_up(
     output: OutputFlags,
     judge: JudgeFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
     series: SeriesWish | None,
 ) -> int:
-    from netinspect.cli.nodes import ask_nodes_live
-    from netinspect.cli.run import connect, read_debug_pod_options, read_output, read_severity
+    from netinspect.cli.nodes import visit_nodes
+    from netinspect.cli.run import read_debug_pod_options, read_output, read_severity
+    from netinspect.cli.session import open_session
     from netinspect.usecases.dns import look_up
     from netinspect.usecases.dns_targets import read_dns_cluster
     from netinspect.usecases.dns_wish import choose_privilege, design_first_plan
@@ -108,54 +110,56 @@ def _look_up(
     read_severity(judge.fail_on)
     if pod and node:
         raise UsageError("--pod and --node exclude each other: a pod is asked from on its own node")
-    client = connect(connection)
-    read_debug_pod_options(debug_pod, client.context.own_namespace)
-    wish = _read_wish(client, names, pod, node, types, connection)
+    session = open_session(connection)
+    read_debug_pod_options(debug_pod, session.own_namespace)
+    wish = _read_wish(session, names, pod, node, types, connection)
     if series is not None:
         from netinspect.cli.dns_servers import ask_servers
 
-        return ask_servers(client, wish, series, output, judge, debug_pod)
-    cluster = read_dns_cluster(client)
+        return ask_servers(session, wish, series, output, judge, debug_pod)
+    cluster = read_dns_cluster(session.api)
     privilege = choose_privilege(wish, cluster)
     if wish.pod is not None and debug_pod.privilege not in ("", privilege.value):
         raise UsageError("a pod's netns is entered with --privilege sysadmin only")
-    answers, _, notes = ask_nodes_live(
-        client,
+    answers, _, notes = visit_nodes(
+        session,
         {wish.node: design_first_plan(wish, cluster)},
         debug_pod,
-        lambda source: look_up(client, source, wish, cluster),
+        lambda source: look_up(session.api, source, wish, cluster),
         privilege=privilege,
     )
     return _finish(answers[wish.node], notes, output, judge)
 
 
 def _read_wish(
-    client: ClusterClient,
+    session: Session,
     names: tuple[str, ...],
     pod: str,
     node: str,
     types: list[str],
-    flags: ConnectionFlags,
+    flags: SourceFlags,
 ) -> DnsWish:
     from netinspect.usecases.dns_targets import choose_node
     from netinspect.usecases.dns_wish import build_wish
     from netinspect.usecases.node_targets import resolve_nodes
 
-    target = _choose_pod(client, pod, flags.namespace) if pod else None
+    target = _choose_pod(session, pod, flags.namespace) if pod else None
     if target is not None:
         place = target.spec.node_name
+    elif node or flags.local:
+        place = resolve_nodes(session.api, (node,) if node else (), all_nodes=not node).nodes[0]
     else:
-        place = resolve_nodes(client, (node,)).nodes[0] if node else choose_node(client)
-    namespace = target.metadata.namespace if target is not None else flags.namespace or client.namespace
+        place = choose_node(session.api)
+    namespace = target.metadata.namespace if target is not None else flags.namespace or session.api.namespace
     return build_wish(names=names, types=types, namespace=namespace, node=place, pod=target)
 
 
-def _choose_pod(client: ClusterClient, name: str, namespace: str) -> Pod:
+def _choose_pod(session: Session, name: str, namespace: str) -> Pod:
     from netinspect.cli.live import say
     from netinspect.usecases.dns_wish import choose_pod
     from netinspect.usecases.targets import Targets, resolve_pods
 
-    pods = resolve_pods(client, Targets(names=(name,), namespace=namespace))
+    pods = resolve_pods(session.api, Targets(names=(name,), namespace=namespace))
     chosen = choose_pod(pods)
     if len(pods) > 1:
         say(f"Found {len(pods)} pods, using pod/{chosen.metadata.name}")

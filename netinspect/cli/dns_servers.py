@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netinspect.cli.flags import DebugPodFlags, JudgeFlags, OutputFlags
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.cli.session import Session
     from netinspect.usecases.dns_servers import SeriesWish
     from netinspect.usecases.dns_wish import DnsWish
 
@@ -32,7 +32,7 @@ def read_series_wish(count: int | None, rate: float | None, timeout: str) -> Ser
 
 
 def ask_servers(
-    client: ClusterClient,
+    session: Session,
     wish: DnsWish,
     series: SeriesWish,
     output: OutputFlags,
@@ -42,7 +42,7 @@ def ask_servers(
     """Ask all servers, print the comparison, and return the exit code."""
     from msgspec.structs import replace
 
-    from netinspect.cli.nodes import ask_nodes_live
+    from netinspect.cli.nodes import visit_nodes
     from netinspect.cli.run import finish_judged, read_output
     from netinspect.render.dns_servers import COLUMNS, name_of, render_servers
     from netinspect.render.output_format import OutputFormat
@@ -50,12 +50,12 @@ def ask_servers(
     from netinspect.usecases.dns_targets import read_dns_cluster
     from netinspect.usecases.dns_wish import choose_privilege
 
-    cluster = read_dns_cluster(client)
-    answers, _, notes = ask_nodes_live(
-        client,
+    cluster = read_dns_cluster(session.api)
+    answers, _, notes = visit_nodes(
+        session,
         {wish.node: design_dry_plan(cluster, wish, series)},
         debug_pod,
-        lambda source: compare_servers(client, source, wish, series, cluster),
+        lambda source: compare_servers(session.api, source, wish, series, cluster),
         privilege=choose_privilege(wish, cluster),
         default_timeout_s=default_timeout_s(series),
     )

@@ -199,7 +199,7 @@ class TableNodeFlags:
 class RuleFlags:
     """Which rules of a node are meant."""
 
-    family: Annotated[str, Option(help="4 or 6 (default: both).", metavar="4|6")] = ""
+    family: Annotated[str | None, Option(help="4 or 6 (default: both).", metavar="4|6")] = None
 
 
 @dataclass(frozen=True)

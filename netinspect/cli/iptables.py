@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Exit, Option
 
-from netinspect.cli.flags import (
-    ChainFlags,
-    ConnectionFlags,
-    DebugPodFlags,
-    OutputFlags,
-    RuleFlags,
-    TableNodeFlags,
-)
+from netinspect.cli.flags import ChainFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +31,7 @@ def iptables(
     chains: ChainFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Show Services as iptables has them on nodes, or chains rule by rule.
 
@@ -65,11 +59,13 @@ def iptables(
         read_wish,
         with_namespace,
     )
-    from netinspect.cli.run import connect, read_output
+    from netinspect.cli.run import read_output
+    from netinspect.cli.session import open_session
     from netinspect.models.service_map import Mode
     from netinspect.probes.rules import build_iptables_plan, build_iptables_text_plan
     from netinspect.usecases.cluster_state import read_cluster_state
-    from netinspect.usecases.rules import report_chains, report_rules
+    from netinspect.usecases.rule_listings import report_chains
+    from netinspect.usecases.rules import report_rules
 
     read_output(output)
     wish = read_wish(names, which, connection, Mode.IPTABLES)
@@ -78,16 +74,17 @@ def iptables(
     has_chains = bool(chains.table or chains.chain)
     if has_chains and names:
         raise UsageError("name Services, or chains with --table and --chain, not both")
-    client = connect(connection)
+    session = open_session(connection)
+    nodes = or_host(nodes, connection)
     if chains.raw:
         check_raw(output, names, has_chains)
-        raise Exit(print_raw(client, build_iptables_text_plan(saves), nodes, debug_pod))
-    asked = ask(client, build_iptables_plan(saves), nodes, debug_pod)
+        raise Exit(print_raw(session, build_iptables_text_plan(saves), nodes, debug_pod))
+    asked = ask(session, build_iptables_plan(saves), nodes, debug_pod)
     if has_chains:
         listed = report_chains(asked.readings, wanted, asked.gaps, asked.notes)
         raise Exit(finish_chains(listed, output))
-    state = read_cluster_state(client)
-    report = report_rules(asked.readings, state, with_namespace(wish, client), asked.gaps, asked.notes)
+    state = read_cluster_state(session.api)
+    report = report_rules(asked.readings, state, with_namespace(wish, session), asked.gaps, asked.notes)
     raise Exit(finish_rules(report, output, as_tree=bool(names)))
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Argument, Exit, Option
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
+from netinspect.cli.flags import DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 
@@ -28,7 +29,7 @@ def ipvs(
     which: RuleFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """List the virtual servers of IPVS on nodes, with their Services, real servers and pods.
 
@@ -44,24 +45,26 @@ def ipvs(
       kubectl netinspect ipvs --node node-c --rate
     """
     from netinspect.cli.rules_run import ask, check_raw, print_raw, read_wish, with_namespace
-    from netinspect.cli.run import connect, finish, read_output
+    from netinspect.cli.run import finish, read_output
+    from netinspect.cli.session import open_session
     from netinspect.probes.rules import build_ipvs_plan, build_ipvs_text_plan
     from netinspect.render.ipvs_listing import columns, name_of, rows_of
     from netinspect.usecases.cluster_state import read_cluster_state
-    from netinspect.usecases.rules import report_virtual_servers
+    from netinspect.usecases.rule_listings import report_virtual_servers
 
     chosen = read_output(output)
     if stats and rate:
         raise UsageError("--stats and --rate exclude each other")
     wish = read_wish(names, which, connection)
-    client = connect(connection)
+    session = open_session(connection)
+    nodes = or_host(nodes, connection)
     if raw:
         check_raw(output, names, family=which.family)
-        raise Exit(print_raw(client, build_ipvs_text_plan(stats=stats, rate=rate), nodes, debug_pod))
-    asked = ask(client, build_ipvs_plan(stats=stats, rate=rate), nodes, debug_pod)
-    state = read_cluster_state(client)
+        raise Exit(print_raw(session, build_ipvs_text_plan(stats=stats, rate=rate), nodes, debug_pod))
+    asked = ask(session, build_ipvs_plan(stats=stats, rate=rate), nodes, debug_pod)
+    state = read_cluster_state(session.api)
     report = report_virtual_servers(
-        asked.readings, state, with_namespace(wish, client), asked.gaps, asked.notes
+        asked.readings, state, with_namespace(wish, session), asked.gaps, asked.notes
     )
     code = finish(
         report,

@@ -6,18 +6,20 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags
-from netinspect.cli.run import connect, open_live, read_debug_pod_options, read_targets_wanted
+import msgspec
+
+from netinspect.cli.flags import DebugPodFlags, ListFlags, NodeFlags
+from netinspect.cli.run import DEFAULT_TIMEOUT_S, read_debug_pod_options, read_targets_wanted
+from netinspect.cli.source_flags import SourceFlags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from contextlib import AbstractContextManager
 
+    from netinspect.cli.session import Session
     from netinspect.cluster.client import ClusterClient
     from netinspect.models.debug_pod import DebugPodOptions, Privilege
     from netinspect.models.kubernetes import Pod
     from netinspect.probes.plan import Plan
-    from netinspect.sources.interface import NodeSource
     from netinspect.usecases.readings import Readings
 
 
@@ -26,7 +28,7 @@ def read_targets(
     targets: ListFlags,
     nodes: NodeFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    source: SourceFlags,
     build_plan: Callable[[tuple[Pod, ...]], Plan],
 ) -> tuple[Readings, tuple[str, ...]]:
     """Resolve what the command line names, and read it; with `--dry-run` print the debug pods and end.
@@ -34,41 +36,31 @@ def read_targets(
     Returns:
         what was read, and notes on how.
     """
+    from netinspect.cli.session import open_session
     from netinspect.usecases.targets import resolve_pods
 
-    client = connect(connection)
-    read_debug_pod_options(debug_pod, client.context.own_namespace)  # a wrong flag ends it before any request
-    wanted = read_targets_wanted(names, targets, nodes, connection)
-    return read_pods_live(client, resolve_pods(client, wanted), debug_pod, build_plan)
+    session = open_session(source)
+    read_debug_pod_options(debug_pod, session.own_namespace)  # a wrong flag ends it before any request
+    wanted = read_targets_wanted(names, targets, nodes, source)
+    return visit_pods(session, resolve_pods(session.api, wanted), debug_pod, build_plan)
 
 
-def read_pods_live(
-    client: ClusterClient,
+def visit_pods(
+    session: Session,
     pods: Sequence[Pod],
     flags: DebugPodFlags,
     build_plan: Callable[[tuple[Pod, ...]], Plan],
 ) -> tuple[Readings, tuple[str, ...]]:
-    """Read the netns of pods through their nodes; where no node has to be asked, no way there is opened."""
+    """Read the netns of pods through their nodes, and say how."""
+    from netinspect.cli.session import describe_ways
     from netinspect.models.debug_pod import Privilege
-    from netinspect.usecases.nodes import AT_A_TIME, check_node_count
     from netinspect.usecases.readings import group_by_node, read_pods
 
-    options = read_debug_pod_options(flags, client.context.own_namespace)
-    privilege = options.privilege or Privilege.SYSADMIN
-    names = tuple(group_by_node(pods))
-    if flags.dry_run:
-        by_node = group_by_node(pods)
-        plans = {node: build_plan(by_node[node]) for node in names}
-        print_dry_run(client, options, plans, privilege)
-    if not names:
-        return read_pods(pods, _no_node, build_plan, lambda: None), ()
-    check_node_count(len(names), yes=flags.yes)
-    if len(names) > 1 and not options.via:
-        say(f"starting debug pods on {len(names)} nodes, {min(AT_A_TIME, len(names))} at a time")
-    with open_live(client, flags) as live:
-        readings: Readings = read_pods(pods, live.nodes.open, build_plan, live.deadline.cancel, privilege)
-    how = f"through pod {options.via}" if options.via else f"with privilege {privilege.value}"
-    return readings, (f"read {how} on {', '.join(names)}",)
+    plans = {node: build_plan(members) for node, members in group_by_node(pods).items()}
+    with session.open_nodes(plans, flags, Privilege.SYSADMIN, DEFAULT_TIMEOUT_S) as opened:
+        readings: Readings = read_pods(pods, opened.open, build_plan, opened.cancel, opened.privilege)
+    readings = msgspec.structs.replace(readings, gaps=(*readings.gaps, *opened.gaps()))
+    return readings, (*opened.notes(), *describe_ways(opened, plans))
 
 
 def print_dry_run(
@@ -102,10 +94,6 @@ def print_dry_run(
     ]
     sys.stdout.write("---\n".join(render_yaml(build_debug_pod(pod)) for pod in pods))
     raise Exit(0)
-
-
-def _no_node(node: str, privilege: Privilege) -> AbstractContextManager[NodeSource]:
-    raise AssertionError(f"node {node} needs no way in for {privilege}")
 
 
 def say(text: str) -> None:

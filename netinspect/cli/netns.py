@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Argument, Exit
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags, OutputFlags
+from netinspect.cli.flags import DebugPodFlags, ListFlags, NodeFlags, OutputFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 
 
 def netns(
@@ -18,7 +19,7 @@ def netns(
     nodes: NodeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Find pods' network namespaces on their nodes, and the processes in them.
 
@@ -37,6 +38,7 @@ def netns(
     from netinspect.usecases.netns import report_netns
 
     chosen = read_output(output)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     readings, notes = read_targets(names, targets, nodes, debug_pod, connection, build_netns_plan)
     report = report_netns(readings, notes)
     with_namespace = targets.all_namespaces or bool(nodes.node) or nodes.all_nodes

@@ -6,14 +6,8 @@ from typing import Annotated
 
 from typer import Argument, Exit
 
-from netinspect.cli.flags import (
-    ChainFlags,
-    ConnectionFlags,
-    DebugPodFlags,
-    OutputFlags,
-    RuleFlags,
-    TableNodeFlags,
-)
+from netinspect.cli.flags import ChainFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 
@@ -31,7 +25,7 @@ def nftables(
     chains: ChainFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Show Services as nftables has them on nodes, or chains rule by rule.
 
@@ -59,11 +53,13 @@ def nftables(
         read_wish,
         with_namespace,
     )
-    from netinspect.cli.run import connect, read_output
+    from netinspect.cli.run import read_output
+    from netinspect.cli.session import open_session
     from netinspect.models.service_map import Mode
     from netinspect.probes.rules import build_nftables_plan, build_nftables_text_plan
     from netinspect.usecases.cluster_state import read_cluster_state
-    from netinspect.usecases.rules import report_chains, report_rules
+    from netinspect.usecases.rule_listings import report_chains
+    from netinspect.usecases.rules import report_rules
 
     read_output(output)
     wish = read_wish(names, which, connection, Mode.NFTABLES)
@@ -71,14 +67,15 @@ def nftables(
     has_chains = bool(chains.table or chains.chain)
     if has_chains and names:
         raise UsageError("name Services, or chains with --table and --chain, not both")
-    client = connect(connection)
+    session = open_session(connection)
+    nodes = or_host(nodes, connection)
     if chains.raw:
         check_raw(output, names, has_chains, family=which.family)
-        raise Exit(print_raw(client, build_nftables_text_plan(), nodes, debug_pod))
-    asked = ask(client, build_nftables_plan(), nodes, debug_pod)
+        raise Exit(print_raw(session, build_nftables_text_plan(), nodes, debug_pod))
+    asked = ask(session, build_nftables_plan(), nodes, debug_pod)
     if has_chains:
         listed = report_chains(asked.readings, wanted, asked.gaps, asked.notes)
         raise Exit(finish_chains(listed, output, is_nft=True))
-    state = read_cluster_state(client)
-    report = report_rules(asked.readings, state, with_namespace(wish, client), asked.gaps, asked.notes)
+    state = read_cluster_state(session.api)
+    report = report_rules(asked.readings, state, with_namespace(wish, session), asked.gaps, asked.notes)
     raise Exit(finish_rules(report, output, as_tree=bool(names)))

@@ -6,7 +6,7 @@ import itertools
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -18,7 +18,13 @@ _QUIET_S = 5.0
 class Progress:
     """Collects what each node waits for, and shows it while `running`."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Callable[[str], None] | None = None) -> None:
+        """Prepare it.
+
+        Args:
+            log: takes what is told, too.
+        """
+        self._log = log or (lambda _: None)
         self._lock = threading.RLock()  # a signal handler may warn while this thread draws
         self._waits: dict[str, str] = {}
         self._stop = threading.Event()
@@ -29,6 +35,8 @@ class Progress:
         """Say what `node` waits for; an empty text ends its wait."""
         with self._lock:
             if waiting_for:
+                if self._waits.get(node) != waiting_for:
+                    self._log(f"waiting for {waiting_for}")
                 self._waits[node] = waiting_for
             else:
                 self._waits.pop(node, None)
@@ -37,6 +45,7 @@ class Progress:
         """Print a warning on a line of its own."""
         from netinspect.render.sanitize import sanitize
 
+        self._log(f"warning: {text}")
         with self._lock:
             self._clear()
             print(f"warning: {sanitize(text)}", file=sys.stderr)  # noqa: T201

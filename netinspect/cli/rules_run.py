@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netinspect.cli.flags import (
-    ChainFlags,
-    ConnectionFlags,
-    DebugPodFlags,
-    OutputFlags,
-    RuleFlags,
-    TableNodeFlags,
-)
+from netinspect.cli.flags import ChainFlags, DebugPodFlags, OutputFlags, RuleFlags, TableNodeFlags
+from netinspect.cli.source_flags import SourceFlags
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
     from netinspect.analyze.rules.chains import ChainWish
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.cli.session import Session
     from netinspect.models.chain_listing import ListedChain
     from netinspect.models.command import CommandResult
     from netinspect.models.fact import Gap
@@ -32,7 +26,7 @@ if TYPE_CHECKING:
     from netinspect.probes.plan import Plan
     from netinspect.usecases.rules import RulesWish
 
-_FAMILIES = {"": (4, 6), "4": (4,), "6": (6,)}
+_FAMILIES = {None: (4, 6), "4": (4,), "6": (6,)}
 TIMEOUT_S = 180.0
 """Rules of a large cluster take a minute to print, to send and to read."""
 
@@ -41,13 +35,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking nodes.
 
     Attributes:
-        client: the API server.
         readings: by node, what was read.
         gaps: nodes that failed.
         notes: on how they were read, and on what was left out.
     """
 
-    client: ClusterClient
     readings: dict[str, RulesReading]
     gaps: tuple[Gap, ...]
     notes: tuple[str, ...]
@@ -65,7 +57,7 @@ def read_families(flags: RuleFlags) -> tuple[int, ...]:
 
 
 def read_wish(
-    names: Sequence[str] | None, flags: RuleFlags, connection: ConnectionFlags, mode: Mode | None = None
+    names: Sequence[str] | None, flags: RuleFlags, connection: SourceFlags, mode: Mode | None = None
 ) -> RulesWish:
     """Read the Services and destinations that are named, before anything is asked.
 
@@ -94,49 +86,51 @@ def read_chain_wish(flags: ChainFlags, families: tuple[int, ...]) -> ChainWish:
     return ChainWish(tables=tuple(flags.table or ()), chains=tuple(flags.chain or ()), families=families)
 
 
-def with_namespace(wish: RulesWish, client: ClusterClient) -> RulesWish:
+def with_namespace(wish: RulesWish, session: Session) -> RulesWish:
     """Return the wish with the context's namespace, where Services are named without one."""
     return (
-        msgspec.structs.replace(wish, namespace=wish.namespace or client.namespace) if wish.targets else wish
+        msgspec.structs.replace(wish, namespace=wish.namespace or session.api.namespace)
+        if wish.targets
+        else wish
     )
 
 
-def ask(client: ClusterClient, plan: Plan, nodes: TableNodeFlags, debug_pod: DebugPodFlags) -> Asked:
+def ask(session: Session, plan: Plan, nodes: TableNodeFlags, debug_pod: DebugPodFlags) -> Asked:
     """Read the rules of the nodes that are meant, in one trip each."""
     from functools import partial
 
-    from netinspect.cli.nodes import ask_nodes_live
+    from netinspect.cli.nodes import visit_nodes
     from netinspect.collect.rules import collect_rules
     from netinspect.models.debug_pod import Privilege
     from netinspect.usecases.node_targets import resolve_nodes
 
-    targets = resolve_nodes(client, nodes.node or (), all_nodes=nodes.all_nodes)
-    readings, gaps, notes = ask_nodes_live(
-        client,
+    targets = resolve_nodes(session.api, nodes.node or (), all_nodes=nodes.all_nodes)
+    readings, gaps, notes = visit_nodes(
+        session,
         dict.fromkeys(targets.nodes, plan),
         debug_pod,
         partial(collect_rules, plan=plan),
         privilege=Privilege.NETADMIN,
         default_timeout_s=TIMEOUT_S,
     )
-    return Asked(client=client, readings=readings, gaps=gaps, notes=(*targets.notes, *notes))
+    return Asked(readings=readings, gaps=gaps, notes=(*targets.notes, *notes))
 
 
-def print_raw(client: ClusterClient, plan: Plan, nodes: TableNodeFlags, debug_pod: DebugPodFlags) -> int:
+def print_raw(session: Session, plan: Plan, nodes: TableNodeFlags, debug_pod: DebugPodFlags) -> int:
     """Print what the tools print on the nodes, and a line before each part that says where it comes from."""
     from functools import partial
 
     from netinspect.cli.live import say
-    from netinspect.cli.nodes import ask_nodes_live
+    from netinspect.cli.nodes import visit_nodes
     from netinspect.collect.rules import collect_raw
     from netinspect.errors import ExitCode
     from netinspect.models.debug_pod import Privilege
     from netinspect.render.report import render_gap
     from netinspect.usecases.node_targets import resolve_nodes
 
-    targets = resolve_nodes(client, nodes.node or (), all_nodes=nodes.all_nodes)
-    results, gaps, notes = ask_nodes_live(
-        client,
+    targets = resolve_nodes(session.api, nodes.node or (), all_nodes=nodes.all_nodes)
+    results, gaps, notes = visit_nodes(
+        session,
         dict.fromkeys(targets.nodes, plan),
         debug_pod,
         partial(collect_raw, plan=plan),
@@ -159,6 +153,9 @@ def _print_part(node: str, part: CommandResult) -> bool:
     from netinspect.cli.live import say
     from netinspect.render.sanitize import sanitize
 
+    if not part.is_recorded:
+        say(f"gap: node/{node}: the recording does not hold {part.name}")
+        return False
     sys.stdout.write(f"# node {node}: {part.name}\n")
     text = part.stdout.decode("utf-8", "backslashreplace")
     sys.stdout.write("\n".join(sanitize(line) for line in text.split("\n")))
@@ -211,7 +208,7 @@ def finish_chains(report: Report[ListedChain], output: OutputFlags, *, is_nft: b
     )
 
 
-def check_raw(output: OutputFlags, *others: object, family: str = "") -> None:
+def check_raw(output: OutputFlags, *others: object, family: str | None = None) -> None:
     """Make sure that `--raw` stands alone: it is text of the tool, not a report.
 
     Args:

@@ -94,7 +94,11 @@ def connect(flags: ConnectionFlags) -> ClusterClient:
 
 @contextmanager
 def open_live(
-    client: ClusterClient, flags: DebugPodFlags, *, default_timeout_s: float = DEFAULT_TIMEOUT_S
+    client: ClusterClient,
+    flags: DebugPodFlags,
+    *,
+    default_timeout_s: float = DEFAULT_TIMEOUT_S,
+    log: Callable[[str], None] | None = None,
 ) -> Iterator[Live]:
     """Give the way onto the nodes, with a spinner on stderr, for as long as the block runs.
 
@@ -102,6 +106,7 @@ def open_live(
         client: the API server.
         flags: the wishes about debug pods.
         default_timeout_s: for the whole command, where `--timeout` does not say.
+        log: takes what is said of the work.
     """
     from netinspect.cli.progress import Progress
     from netinspect.cluster.access import NodeAccess
@@ -111,7 +116,7 @@ def open_live(
     threading.Thread(target=_preload, daemon=True).start()
     options = read_debug_pod_options(flags, client.context.own_namespace, default_timeout_s)
     deadline = client.deadline = Deadline.after(options.timeout_s)
-    progress = Progress()
+    progress = Progress(log)
     with progress.running():
         access = NodeAccess(client, options, deadline, progress.notify, progress.warn)
         swept = access.sweep()

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from typer import Argument, Exit
 
-from netinspect.cli.flags import ConnectionFlags, ListFlags, OutputFlags
+from netinspect.cli.flags import ListFlags, OutputFlags
+from netinspect.cli.source_flags import SourceFlags
 
 
 def services(
@@ -17,7 +18,7 @@ def services(
     *,
     targets: ListFlags,
     output: OutputFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """List services with the endpoints behind them, counted from their EndpointSlices.
 
@@ -37,15 +38,16 @@ def services(
     """
     from msgspec.structs import replace
 
-    from netinspect.cli.run import connect, finish, read_output
+    from netinspect.cli.run import finish, read_output
+    from netinspect.cli.session import open_session
     from netinspect.render.output_format import OutputFormat
     from netinspect.render.services import columns, name_of, remarks
     from netinspect.usecases.services import list_services
 
     chosen = read_output(output)
-    client = connect(connection)
+    session = open_session(connection)
     report = list_services(
-        client,
+        session.api,
         tuple(names or ()),
         namespace=connection.namespace,
         selector=targets.selector,
@@ -53,7 +55,7 @@ def services(
     )
     if chosen in (OutputFormat.TABLE, OutputFormat.WIDE):
         report = replace(report, notes=(*report.notes, *remarks(report.items)))
-    where = "" if targets.all_namespaces else f" in {client.namespace} namespace."
+    where = "" if targets.all_namespaces else f" in {session.api.namespace} namespace."
     code = finish(
         report,
         columns(with_namespace=targets.all_namespaces),

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Exit, Option
 
-from netinspect.cli.flags import ConnectionFlags, DebugPodFlags, ListFlags, NodeFlags, OutputFlags
+from netinspect.cli.flags import DebugPodFlags, ListFlags, NodeFlags, OutputFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def veth(
     nodes: NodeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Find the node's end of pods' links: which veth is a pod's eth0, and back.
 
@@ -69,13 +70,14 @@ def _veth_of_pods(
     nodes: NodeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> int:
     from netinspect.cli.live import read_targets
     from netinspect.cli.run import read_output
     from netinspect.usecases.veth import report_veth
 
     read_output(output)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     readings, notes = read_targets(names, targets, nodes, debug_pod, connection, _plan)
     with_namespace = targets.all_namespaces or bool(nodes.node) or nodes.all_nodes
     return _finish(report_veth(readings, notes), output, with_namespace=with_namespace)
@@ -85,13 +87,14 @@ def _veth_of_address(
     ip: str,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
     names: list[str] | None,
     targets: ListFlags,
     nodes: NodeFlags,
 ) -> int:
-    from netinspect.cli.live import read_pods_live
-    from netinspect.cli.run import connect, read_output
+    from netinspect.cli.live import visit_pods
+    from netinspect.cli.run import read_output
+    from netinspect.cli.session import open_session
     from netinspect.models.address import parse_address
     from netinspect.usecases.targets import find_pod_by_address
     from netinspect.usecases.veth import report_veth
@@ -103,9 +106,9 @@ def _veth_of_address(
     except ValueError as error:
         raise UsageError(f"--ip: {error}") from error
     read_output(output)
-    client = connect(connection)
-    pod = find_pod_by_address(client, address)
-    readings, notes = read_pods_live(client, (pod,), debug_pod, _plan)
+    session = open_session(connection)
+    pod = find_pod_by_address(session.api, address)
+    readings, notes = visit_pods(session, (pod,), debug_pod, _plan)
     return _finish(report_veth(readings, notes, address), output, with_namespace=True)
 
 
@@ -114,7 +117,7 @@ def _veth_of_link(
     nodes: NodeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
     names: list[str] | None,
     targets: ListFlags,
 ) -> int:
@@ -130,7 +133,7 @@ def _veth_of_link(
     node = (nodes.node or [""])[0]
     chosen = read_output(output)
     # A link can be any pod's: -n would hide its owner.
-    everywhere = ConnectionFlags(**{**vars(connection), "namespace": ""})
+    everywhere = SourceFlags(**{**vars(connection), "namespace": ""})
     readings, notes = read_targets(None, targets, nodes, debug_pod, everywhere, _plan)
     return finish(
         report_link_owner(readings, node, link, notes),

@@ -11,6 +11,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -71,6 +72,10 @@ class ClusterClient:
     def namespace(self) -> str:
         """The context's namespace, or that of `--namespace`."""
         return self.context.namespace
+
+    def now(self) -> datetime:
+        """The time by this machine's clock, in UTC."""
+        return datetime.now(UTC)
 
     def request(
         self,

@@ -19,10 +19,16 @@ class ListResult(msgspec.Struct, Generic[T], frozen=True):
     Attributes:
         items: all of them.
         resource_version: where a watch goes on from.
+        kind: of the list; the API leaves it out of the items.
+        api_version: likewise.
+        missing: what of the collection is not known, in words; "" where the list is whole.
     """
 
     items: tuple[T, ...]
     resource_version: str
+    kind: str = ""
+    api_version: str = ""
+    missing: str = ""
 
 
 def list_pages(type_: type[T], get_page: Callable[[Mapping[str, str]], bytes]) -> ListResult[T]:
@@ -46,4 +52,4 @@ def _read_pages(type_: type[T], get_page: Callable[[Mapping[str, str]], bytes]) 
         items += page.items
         position = page.metadata.continue_
         if not position:
-            return ListResult(tuple(items), page.metadata.resource_version)
+            return ListResult(tuple(items), page.metadata.resource_version, page.kind, page.api_version)

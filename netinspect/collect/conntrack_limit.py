@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from netinspect.collect.facts import read_fact
-from netinspect.models.command import CommandResult, NodeAnswer
+from netinspect.models.command import CommandResult
 from netinspect.models.conntrack_limit import ConntrackSysctls, KernelLogLine
-from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
+from netinspect.models.fact import Fact, Known, Reason, Unavailable, list_cut_gaps
 from netinspect.models.node_limit import LimitReading
 from netinspect.parse.conntrack_limit import parse_kernel_log, parse_statistics, parse_sysctls
 from netinspect.parse.kube_proxy_config import parse_configz
@@ -14,7 +14,6 @@ from netinspect.probes import conntrack as probes
 from netinspect.probes.plan import NODE, Plan
 from netinspect.sources.interface import NodeSource
 
-_CUT = "the stream was cut before its end mark"
 _NO_SYSCTL = Unavailable(
     Reason.NOT_FOUND,
     "the node's netns has no nf_conntrack_count and nf_conntrack_max: the kernel module nf_conntrack is not loaded",
@@ -47,7 +46,7 @@ def collect_limits(source: NodeSource, plan: Plan) -> LimitReading:
         log_read_s=_end_s(results.get(probes.KERNEL_LOG.name)),
         flow_bytes=read_fact(results.get(probes.FLOW_SLAB.name), parse_flow_bytes),
         kube_proxy=read_fact(results.get(probes.KUBE_PROXY.name), parse_configz),
-        gaps=_gaps(source.node, answer),
+        gaps=list_cut_gaps(source.node, is_whole=answer.is_whole),
     )
 
 
@@ -74,9 +73,3 @@ def _window_s(first: CommandResult | None, second: CommandResult | None) -> floa
 
 def _end_s(result: CommandResult | None) -> float | None:
     return result.start_s + result.duration_s if result and result.start_s else None
-
-
-def _gaps(node: str, answer: NodeAnswer) -> tuple[Gap, ...]:
-    if answer.is_whole:
-        return ()
-    return (Gap(f"node/{node}", "the end of the node's answer", Reason.TRUNCATED, _CUT),)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from netinspect.collect.facts import read_fact
-from netinspect.collect.rule_texts import list_trip_gaps, parse_mode, parse_nft_lines, parse_save
+from netinspect.collect.rule_texts import parse_mode, parse_nft_lines, parse_save
 from netinspect.models.dataplane import DataplaneReading
+from netinspect.models.fact import list_cut_gaps
 from netinspect.models.iptables import XtablesBackend
 from netinspect.parse.ip_addr import parse_ip_addr
 from netinspect.parse.proc_ip_vs import parse_proc_ip_vs
@@ -40,5 +41,5 @@ def collect_dataplane(source: NodeSource, plan: Plan) -> DataplaneReading:
         nft=read_fact(results.get(probes.NFT_TABLES), parse_nft_lines),
         virtual_servers=read_fact(results.get(probes.IPVS_TABLE.name), parse_proc_ip_vs),
         ipsets=read_fact(results.get(probes.IPSET_NAMES), lambda stdout: tuple(output_lines(stdout))),
-        gaps=list_trip_gaps(source.node, answer),
+        gaps=list_cut_gaps(source.node, is_whole=answer.is_whole),
     )

@@ -20,6 +20,8 @@ def read_fact(result: CommandResult | None, parser: Callable[[bytes], T]) -> Fac
     """Turn a command's outcome into a fact: known exactly if it is whole, ended well and parses."""
     if result is None:
         return Unavailable(Reason.TRUNCATED, "no answer came")
+    if not result.is_recorded:
+        return Unavailable(Reason.NOT_RECORDED, f"the recording does not hold {result.name}")
     if result.exit_code is None:
         return Unavailable(Reason.TRUNCATED, f"{result.name}: the stream was cut")
     if result.exit_code != 0:

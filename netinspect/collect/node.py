@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from netinspect.collect.facts import read_fact
 from netinspect.models.command import CommandResult, NodeAnswer
-from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
+from netinspect.models.fact import Fact, Known, Unavailable, list_cut_gaps
 from netinspect.models.kubernetes import Pod
 from netinspect.models.netns import ProcessTable
 from netinspect.models.snapshot import NetnsSnapshot, NodeSnapshot
@@ -50,7 +50,7 @@ def read_answer(node: str, answer: NodeAnswer, pods: Iterable[Pod]) -> NodeSnaps
         own=_read_netns(answer.netns or 0, "node", own),
         processes=_read_processes(answer.netns, own, container_ids),
         pods=tried,
-        gaps=() if answer.is_whole else (_cut_gap(node),),
+        gaps=list_cut_gaps(node, is_whole=answer.is_whole),
     )
 
 
@@ -77,12 +77,3 @@ def _read_processes(
         return netns
     known_comms = comms.value if isinstance(comms, Known) else {}
     return Known(ProcessTable(cgroups.value, netns.value, known_comms, node_netns))
-
-
-def _cut_gap(node: str) -> Gap:
-    return Gap(
-        f"node/{node}",
-        "the end of the node's answer",
-        Reason.TRUNCATED,
-        "the stream was cut before its end mark",
-    )

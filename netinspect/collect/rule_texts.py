@@ -1,10 +1,8 @@
-"""What several commands make of texts about rules, and of a trip that was cut."""
+"""What several commands make of texts about rules."""
 
 from __future__ import annotations
 
 from netinspect.errors import ParseError
-from netinspect.models.command import NodeAnswer
-from netinspect.models.fact import Gap, Reason
 from netinspect.models.iptables import Ruleset
 from netinspect.models.nft import NftRuleset, NftTable
 from netinspect.models.service_map import Mode
@@ -47,11 +45,3 @@ def parse_save(stdout: bytes) -> Ruleset:
     """
     # Comments and names of links may hold any byte. A backslash would be read as part of the tool's own quoting.
     return parse_iptables_save(stdout.decode("utf-8", "replace"))
-
-
-def list_trip_gaps(node: str, answer: NodeAnswer) -> tuple[Gap, ...]:
-    """Return a gap where a node's answer was cut: what did not come is not known by name."""
-    if answer.is_whole:
-        return ()
-    detail = "the stream was cut before its end mark"
-    return (Gap(f"node/{node}", "the end of the node's answer", Reason.TRUNCATED, detail),)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from netinspect.collect.facts import read_fact
-from netinspect.collect.rule_texts import list_trip_gaps, parse_mode, parse_nft_lines, parse_save
+from netinspect.collect.rule_texts import parse_mode, parse_nft_lines, parse_save
 from netinspect.models.command import CommandResult
-from netinspect.models.fact import Fact, Known
+from netinspect.models.fact import Fact, Known, list_cut_gaps
 from netinspect.models.rules_reading import UNASKED, RulesReading
 from netinspect.parse.ip_addr import parse_ip_addr
 from netinspect.parse.ipset_save import parse_ipsets
@@ -52,7 +52,7 @@ def collect_rules(source: NodeSource, plan: Plan) -> RulesReading:
         if dataplane.IPVS_RATE in asked
         else stats,
         ipsets=read(dataplane.IPSET_SAVE, parse_ipsets),
-        gaps=list_trip_gaps(source.node, answer),
+        gaps=list_cut_gaps(source.node, is_whole=answer.is_whole),
     )
 
 

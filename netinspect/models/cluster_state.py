@@ -17,6 +17,7 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
         slices: EndpointSlices, likewise.
         nodes: all.
         read_at: when the reading began, in seconds since the epoch, by our clock.
+        partial: lists of which only a part is known, by the API's name of the resource, and which part.
     """
 
     pods: Fact[tuple[Pod, ...]]
@@ -24,6 +25,7 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True):
     slices: Fact[tuple[EndpointSlice, ...]]
     nodes: Fact[tuple[Node, ...]]
     read_at: float = 0.0
+    partial: tuple[tuple[str, str], ...] = ()
 
     @property
     def missing(self) -> tuple[tuple[str, Unavailable], ...]:

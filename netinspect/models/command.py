@@ -18,6 +18,7 @@ class CommandResult(msgspec.Struct, frozen=True):
         stderr: its error output.
         duration_s: how long it ran on the node, in seconds.
         start_s: when it began, in seconds since the node's boot: two results of one node tell the time between them.
+        is_recorded: False where a recording was asked that holds no such result: the rest then says nothing.
     """
 
     key: str
@@ -29,6 +30,7 @@ class CommandResult(msgspec.Struct, frozen=True):
     stderr: bytes = b""
     duration_s: float = 0.0
     start_s: float = 0.0
+    is_recorded: bool = True
 
     @property
     def is_whole(self) -> bool:

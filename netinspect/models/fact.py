@@ -20,6 +20,8 @@ class Reason(StrEnum):
     UNPARSABLE = "unparsable"
     NOT_APPLICABLE = "not-applicable"
     NOT_FOUND = "not-found"
+    NOT_RECORDED = "not-recorded"
+    NO_API = "no-api"
     FAILED = "failed"
 
 
@@ -58,3 +60,11 @@ class Gap(msgspec.Struct, frozen=True, rename="camel"):
     fact: str
     reason: Reason
     detail: str
+
+
+def list_cut_gaps(node: str, *, is_whole: bool) -> tuple[Gap, ...]:
+    """Return a gap where a node's answer lacks its own end mark: what did not come is not known by name."""
+    if is_whole:
+        return ()
+    detail = "the stream was cut before its end mark"
+    return (Gap(f"node/{node}", "the end of the node's answer", Reason.TRUNCATED, detail),)

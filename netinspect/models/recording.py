@@ -68,6 +68,8 @@ class RecordedTrip(msgspec.Struct, frozen=True, kw_only=True):
         node: the node's name.
         privilege: how much was to be seen there.
         how: the way onto the node in words, as notes say it: "with privilege sysadmin", "through pod demo/agent".
+        pods: the keys of the pods that were looked for: listings of /proc are about these, and one without results was
+            not found.
         netns: the inode of the netns that the node side ran in; None where not even that came.
         results: in the order in which they were made.
         is_whole: whether the answer ended with its own end mark.
@@ -77,6 +79,7 @@ class RecordedTrip(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     privilege: Privilege
     how: str = ""
+    pods: tuple[str, ...] = ()
     netns: int | None = None
     results: tuple[RecordedResult, ...] = ()
     is_whole: bool = False

@@ -27,6 +27,8 @@ class ApiList(msgspec.Struct, Generic[T], frozen=True, rename="camel"):
 
     metadata: ListMeta
     items: tuple[T, ...] = ()
+    kind: str = ""
+    api_version: str = ""
 
 
 class WatchEvent(msgspec.Struct, frozen=True):

@@ -60,8 +60,14 @@ def _parse_row(row: _Row) -> NamespaceRow:
         inode=_number(row.ns, "ns"),
         netnsid=None if row.netnsid in _NO_NETNSID else _number(row.netnsid, "netnsid"),
         pid=None if row.pid in _NO_PID else _number(row.pid, "pid"),
-        command=row.command or "",
+        command=_program_of(row.command or ""),
     )
+
+
+def _program_of(command: str) -> str:
+    """Return a command line's program, without its path. Arguments may be secret, and tell nobody which netns it is."""
+    program, _, _ = command.partition(" ")
+    return program.rpartition("/")[2]
 
 
 def _number(value: int | str | None, key: str) -> int:

@@ -4,12 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeVar
 
+from netinspect.cluster.listing import ListResult
 from netinspect.models.command import NodeAnswer
 from netinspect.models.debug_pod import Privilege
 from netinspect.parse.frames import Sinks
 from netinspect.probes.plan import Plan, Probe
+
+T = TypeVar("T")
+
+
+class ApiSource(Protocol):
+    """Answers what is asked of the API, and tells the time of the answers. Safe for threads."""
+
+    @property
+    def namespace(self) -> str:
+        """The context's namespace, or that of `--namespace`."""
+        ...
+
+    def now(self) -> datetime:
+        """The time, in UTC: of a recording, that of its making."""
+        ...
+
+    def get_object(self, type_: type[T], path: str) -> T:
+        """Get one object.
+
+        Raises:
+            ClusterError: the API server refused or failed; `NotRecordedError` where a recording does not hold it.
+            ParseError: the answer is not such an object.
+        """
+        ...
+
+    def list_objects(
+        self, type_: type[T], path: str, *, label_selector: str = "", field_selector: str = ""
+    ) -> ListResult[T]:
+        """List the objects of a collection that match both selectors, which are the API's own.
+
+        Raises:
+            As `get_object`.
+        """
+        ...
 
 
 class NodeSource(Protocol):

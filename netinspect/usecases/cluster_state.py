@@ -2,67 +2,65 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from netinspect.errors import ClusterError, DeadlineError
+from netinspect.cluster.listing import ListResult
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.kubernetes import EndpointSlice, Node, Pod, Service
+from netinspect.usecases.attempts import attempt
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.sources.interface import ApiSource
 
 T = TypeVar("T")
 
-_FORBIDDEN = 403
+_SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 _NOT_ASKED = Unavailable(Reason.NOT_APPLICABLE, "not asked for")
 
 
-def read_cluster_state(client: ClusterClient, *, slices: bool = True) -> ClusterState:
+def read_cluster_state(api: ApiSource, *, slices: bool = True) -> ClusterState:
     """List what names addresses, in all namespaces. A list that is refused is Unavailable, not an error.
 
     Args:
-        client: the API server.
+        api: the API server, or a recording of it.
         slices: whether EndpointSlices are read, too: names do not need them.
 
     Raises:
         DeadlineError: an answer did not come in time.
     """
-    read_at = time.time()
+    read_at = api.now().timestamp()
     with ThreadPoolExecutor(4) as pool:
-        pods = pool.submit(_read, lambda: tuple(client.list_objects(Pod, "/api/v1/pods").items))
-        services = pool.submit(_read, lambda: tuple(client.list_objects(Service, "/api/v1/services").items))
-        endpoint_slices = pool.submit(_read_slices, client) if slices else None
-        nodes = pool.submit(_read, lambda: tuple(client.list_objects(Node, "/api/v1/nodes").items))
+        pods = pool.submit(_list, api, Pod, "/api/v1/pods")
+        services = pool.submit(_list, api, Service, "/api/v1/services")
+        endpoint_slices = pool.submit(_list, api, EndpointSlice, _SLICES) if slices else None
+        nodes = pool.submit(_list, api, Node, "/api/v1/nodes")
+    known = (("pods", pods.result()), ("services", services.result()), ("nodes", nodes.result()))
     return ClusterState(
-        pods=pods.result(),
-        services=services.result(),
-        slices=_NOT_ASKED if endpoint_slices is None else endpoint_slices.result(),
-        nodes=nodes.result(),
+        pods=_items_of(pods.result()),
+        services=_items_of(services.result()),
+        slices=_NOT_ASKED if endpoint_slices is None else _items_of(endpoint_slices.result()),
+        nodes=_items_of(nodes.result()),
         read_at=read_at,
+        partial=tuple(
+            (name, fact.value.missing)
+            for name, fact in known
+            if isinstance(fact, Known) and fact.value.missing
+        ),
     )
 
 
 def gaps_of(state: ClusterState) -> tuple[Gap, ...]:
-    """Return a gap for each list that could not be read."""
-    return tuple(
-        Gap("cluster", f"the list of {name}", fact.reason, fact.detail) for name, fact in state.missing
-    )
+    """Return a gap for each list that could not be read, or not whole."""
+    unread = (Gap("cluster", f"the list of {name}", fact.reason, fact.detail) for name, fact in state.missing)
+    partial = (Gap("cluster", f"all {name}", Reason.NO_API, missing) for name, missing in state.partial)
+    return (*unread, *partial)
 
 
-def _read_slices(client: ClusterClient) -> Fact[tuple[EndpointSlice, ...]]:
-    path = "/apis/discovery.k8s.io/v1/endpointslices"
-    return _read(lambda: tuple(client.list_objects(EndpointSlice, path).items))
+def _list(api: ApiSource, type_: type[T], path: str) -> Fact[ListResult[T]]:
+    return attempt(lambda: api.list_objects(type_, path))
 
 
-def _read(lister: Callable[[], T]) -> Fact[T]:
-    try:
-        return Known(lister())
-    except DeadlineError:
-        raise
-    except ClusterError as error:
-        reason = Reason.PERMISSION_DENIED if error.status == _FORBIDDEN else Reason.FAILED
-        return Unavailable(reason, error.message)
+def _items_of(listed: Fact[ListResult[T]]) -> Fact[tuple[T, ...]]:
+    return Known(listed.value.items) if isinstance(listed, Known) else listed

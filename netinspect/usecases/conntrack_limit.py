@@ -31,8 +31,7 @@ from netinspect.probes.plan import NODE
 from netinspect.usecases.kube_proxy import find_is_capped, find_settings
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
-    from netinspect.sources.interface import NodeSource
+    from netinspect.sources.interface import ApiSource, NodeSource
 
 KIND = "NodeLimitList"
 CHANGE_KIND = "LimitChangeList"
@@ -42,7 +41,7 @@ MOST = 2**31 - 1
 
 
 def report_limits(
-    client: ClusterClient,
+    api: ApiSource,
     readings: Mapping[str, LimitReading],
     gaps: tuple[Gap, ...] = (),
     notes: tuple[str, ...] = (),
@@ -52,7 +51,7 @@ def report_limits(
     Raises:
         ClusterError: a kube-proxy's version matters, and the API server refused or failed.
     """
-    limits = tuple(_describe(client, reading) for reading in readings.values())
+    limits = tuple(_describe(api, reading) for reading in readings.values())
     return JudgedReport(
         kind=KIND,
         items=limits,
@@ -63,7 +62,7 @@ def report_limits(
 
 
 def report_changes(
-    client: ClusterClient,
+    api: ApiSource,
     readings: Iterable[LimitReading],
     limit: int,
     gaps: tuple[Gap, ...] = (),
@@ -75,7 +74,7 @@ def report_changes(
     """Say what setting the limit of nodes means, or, where it was applied, what it meant.
 
     Args:
-        client: the API server, for kube-proxy's settings.
+        api: the API server, for kube-proxy's settings.
         readings: what was read on the nodes, before the change.
         limit: the new limit.
         gaps: nodes that failed.
@@ -90,7 +89,7 @@ def report_changes(
     changes, failed = [], []
     for reading in readings:
         try:
-            changes.append(replace(_describe_change(client, reading, limit, flags), applied=applied))
+            changes.append(replace(_describe_change(api, reading, limit, flags), applied=applied))
         except CommandError as error:
             failed.append((reading, error))
     if failed and not changes:
@@ -162,8 +161,8 @@ def _why_not(source: NodeSource, before: LimitReading) -> str:
     return ""
 
 
-def _describe(client: ClusterClient, reading: LimitReading) -> NodeLimit:
-    capped = find_is_capped(client, reading.kube_proxy, reading)
+def _describe(api: ApiSource, reading: LimitReading) -> NodeLimit:
+    capped = find_is_capped(api, reading.kube_proxy, reading)
     return describe_limit(reading, _table_full(reading), is_capped=capped)
 
 
@@ -172,14 +171,14 @@ def _table_full(reading: LimitReading) -> Fact[tuple[TableFull, ...]]:
     return Known(find_table_full(log.value)) if isinstance(log, Known) else log
 
 
-def _describe_change(client: ClusterClient, reading: LimitReading, limit: int, flags: str) -> LimitChange:
-    settings = find_settings(client, reading)
+def _describe_change(api: ApiSource, reading: LimitReading, limit: int, flags: str) -> LimitChange:
+    settings = find_settings(api, reading)
     program = "kubectl netinspect conntrack limit"
     return describe_change(
         reading,
         limit,
         settings,
-        is_capped=find_is_capped(client, settings, reading),
+        is_capped=find_is_capped(api, settings, reading),
         command_of=lambda value: " ".join(set_limit_argv(value)),
         undo_of=lambda value: f"{program} --node {reading.node} --set {value} --apply{flags}",
     )

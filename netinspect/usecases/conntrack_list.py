@@ -15,7 +15,7 @@ from netinspect.analyze.conntrack.flow_names import find_changed_names, name_flo
 from netinspect.collect.flows import collect_flows
 from netinspect.models.address import address_key
 from netinspect.models.cluster_state import ClusterState
-from netinspect.models.fact import Fact, Gap, Known, Reason
+from netinspect.models.fact import Fact, Gap, Known, list_cut_gaps
 from netinspect.models.flow_filter import FlowFilter
 from netinspect.models.link import Link
 from netinspect.models.named_flow import NamedFlow
@@ -149,9 +149,7 @@ def _gaps(tables: Mapping[str, NodeFlows], named: Named) -> Iterable[Gap]:
             yield from listing.gaps(node)
         if not isinstance(table.links, Known):
             yield Gap(f"node/{node}", "its links", table.links.reason, table.links.detail)
-        if not table.is_whole:
-            detail = "the stream was cut before its end mark"
-            yield Gap(f"node/{node}", "the end of the node's answer", Reason.TRUNCATED, detail)
+        yield from list_cut_gaps(node, is_whole=table.is_whole)
 
 
 def _known(fact: Fact[tuple[Link, ...]]) -> tuple[Link, ...]:

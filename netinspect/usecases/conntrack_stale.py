@@ -13,7 +13,7 @@ from netinspect.analyze.conntrack.stale_flows import DeadSelector, build_cluster
 from netinspect.collect.stale_flows import collect_samples
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.conntrack import Flow
-from netinspect.models.fact import Fact, Gap, Known, Reason
+from netinspect.models.fact import Fact, Gap, Known, Reason, list_cut_gaps
 from netinspect.models.finding import sort_findings
 from netinspect.models.flow_filter import FlowFilter
 from netinspect.models.link import Link
@@ -127,21 +127,16 @@ def _remarks(links: Mapping[str, tuple[Link, ...]]) -> Iterator[str]:
 def _gaps(samples: FlowSamples) -> Iterator[Gap]:
     flows = samples.flows
     subject = f"node/{flows.node}"
-    yield from dict.fromkeys(gap for listing in flows.listings for gap in listing.gaps(flows.node))
+    unlisted = tuple(dict.fromkeys(gap for listing in flows.listings for gap in listing.gaps(flows.node)))
+    yield from unlisted
     for fact, what in ((flows.links, "its links"), (samples.timers, "its conntrack timeouts")):
         if not isinstance(fact, Known):
             yield Gap(subject, what, fact.reason, fact.detail)
-    if not samples.elapsed_s:
+    if not samples.elapsed_s and all(gap.reason is not Reason.NOT_RECORDED for gap in unlisted):
         yield Gap(
             subject, "the time between the samples", Reason.TRUNCATED, "a listing did not tell when it began"
         )
-    if not flows.is_whole:
-        yield Gap(
-            subject,
-            "the end of the node's answer",
-            Reason.TRUNCATED,
-            "the stream was cut before its end mark",
-        )
+    yield from list_cut_gaps(flows.node, is_whole=flows.is_whole)
 
 
 def _known(fact: Fact[tuple[Link, ...]]) -> tuple[Link, ...]:

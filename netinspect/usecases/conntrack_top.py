@@ -12,7 +12,7 @@ from netinspect.analyze.conntrack.unreplied_syn import find_unreplied_syn, list_
 from netinspect.collect.flow_counts import collect_flow_counts
 from netinspect.models.address_owner import OwnerKind
 from netinspect.models.cluster_state import ClusterState
-from netinspect.models.fact import Gap, Known, Reason
+from netinspect.models.fact import Gap, Known, Reason, list_cut_gaps
 from netinspect.models.finding import sort_findings
 from netinspect.models.flow_counts import (
     FlowSample,
@@ -171,9 +171,7 @@ def _gaps(counts: NodeCounts) -> Iterator[Gap]:
         yield Gap(subject, "nf_conntrack_max", counts.size.reason, counts.size.detail)
     for number, sample in enumerate(counts.samples):
         yield from _sample_gaps(subject, "" if number == 0 else " the second time", sample)
-    if not counts.is_whole:
-        detail = "the stream was cut before its end mark"
-        yield Gap(subject, "the end of the node's answer", Reason.TRUNCATED, detail)
+    yield from list_cut_gaps(counts.node, is_whole=counts.is_whole)
 
 
 def _sample_gaps(subject: str, when: str, sample: FlowSample) -> Iterator[Gap]:

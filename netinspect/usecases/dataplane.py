@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
@@ -12,23 +12,22 @@ import msgspec
 from netinspect.analyze.dataplane.agents import CILIUM_AGENTS, POD_SELECTORS, find_agent_pods
 from netinspect.analyze.dataplane.findings import check_dataplane
 from netinspect.analyze.dataplane.in_use import describe_dataplane, list_gaps
-from netinspect.errors import ClusterError, DeadlineError
+from netinspect.errors import ClusterError
 from netinspect.models.address import parse_address
 from netinspect.models.dataplane import AgentPod, DataplaneHints, DataplaneReading, NodeDataplane
-from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
+from netinspect.models.fact import Fact, Gap, Known
 from netinspect.models.finding import sort_findings
 from netinspect.models.kubernetes import Pod, Service
 from netinspect.models.report import JudgedReport
+from netinspect.usecases.attempts import attempt
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
-
-T = TypeVar("T")
+    from netinspect.sources.interface import ApiSource
 
 KIND = "NodeDataplaneList"
 
 _FAMILIES = (4, 6)
-_FORBIDDEN, _NOT_FOUND = 403, 404
+_NOT_FOUND = 404
 _CONFIG, _KEY = "cilium-config", "kube-proxy-replacement"
 
 
@@ -59,17 +58,17 @@ class ClusterHints(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def read_cluster_hints(client: ClusterClient) -> ClusterHints:
+def read_cluster_hints(api: ApiSource) -> ClusterHints:
     """Ask the API for network agents, Cilium's setting and Services. What it refuses is Unavailable, not an error.
 
     Raises:
         DeadlineError: an answer did not come in time.
     """
-    pods = _read(lambda: _list_agent_pods(client))
+    pods = attempt(lambda: _list_agent_pods(api))
     return ClusterHints(
         pods=pods,
-        kube_proxy_replacement=_read(lambda: _read_cilium_setting(client, pods)),
-        services=_read(lambda: _count_services(client)),
+        kube_proxy_replacement=attempt(lambda: _read_cilium_setting(api, pods)),
+        services=attempt(lambda: _count_services(api)),
     )
 
 
@@ -96,15 +95,15 @@ def report_dataplanes(
     )
 
 
-def _list_agent_pods(client: ClusterClient) -> dict[str, tuple[AgentPod, ...]]:
+def _list_agent_pods(api: ApiSource) -> dict[str, tuple[AgentPod, ...]]:
     by_node: dict[str, list[Pod]] = {}
     for selector in POD_SELECTORS:
-        for pod in client.list_objects(Pod, "/api/v1/pods", label_selector=selector).items:
+        for pod in api.list_objects(Pod, "/api/v1/pods", label_selector=selector).items:
             by_node.setdefault(pod.spec.node_name, []).append(pod)
     return {node: find_agent_pods(tuple(pods)) for node, pods in by_node.items()}
 
 
-def _read_cilium_setting(client: ClusterClient, pods: Fact[dict[str, tuple[AgentPod, ...]]]) -> str | None:
+def _read_cilium_setting(api: ApiSource, pods: Fact[dict[str, tuple[AgentPod, ...]]]) -> str | None:
     known = pods.value.values() if isinstance(pods, Known) else ()
     namespaces = [pod.namespace for agents in known for pod in agents if pod.agent in CILIUM_AGENTS]
     if isinstance(pods, Known) and not namespaces:
@@ -112,26 +111,16 @@ def _read_cilium_setting(client: ClusterClient, pods: Fact[dict[str, tuple[Agent
     namespace = namespaces[0] if namespaces else "kube-system"
     try:
         path = f"/api/v1/namespaces/{quote(namespace, safe='')}/configmaps/{_CONFIG}"
-        return client.get_object(_ConfigMap, path).data.get(_KEY)
+        return api.get_object(_ConfigMap, path).data.get(_KEY)
     except ClusterError as error:
         if error.status == _NOT_FOUND:
             return None
         raise
 
 
-def _count_services(client: ClusterClient) -> dict[int, int]:
+def _count_services(api: ApiSource) -> dict[int, int]:
     counts: Counter[int] = Counter()
-    for service in client.list_objects(Service, "/api/v1/services").items:
+    for service in api.list_objects(Service, "/api/v1/services").items:
         if not service.is_headless:
             counts.update({parse_address(each).version for each in service.spec.cluster_ips if each})
     return dict(counts)
-
-
-def _read(reader: Callable[[], T]) -> Fact[T]:
-    try:
-        return Known(reader())
-    except DeadlineError:
-        raise
-    except ClusterError as error:
-        reason = Reason.PERMISSION_DENIED if error.status == _FORBIDDEN else Reason.FAILED
-        return Unavailable(reason, error.message)

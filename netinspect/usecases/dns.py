@@ -33,10 +33,10 @@ from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.netns import PodNetns
 from netinspect.probes.dns import DNS, MAX_QUERIES, build_dns_probe
 from netinspect.probes.plan import Probe
+from netinspect.usecases.attempts import attempt
 from netinspect.usecases.dns_origin import ask_a_pod_for_the_domain, assume_pod_origin, read_pod_origin
 from netinspect.usecases.dns_services import read_named_services
 from netinspect.usecases.dns_targets import (
-    attempt,
     find_dns_gaps,
     find_service_by_address,
     with_search_domain,
@@ -44,8 +44,7 @@ from netinspect.usecases.dns_targets import (
 from netinspect.usecases.dns_wish import DnsWish, list_cluster_servers
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
-    from netinspect.sources.interface import NodeSource
+    from netinspect.sources.interface import ApiSource, NodeSource
 
 KIND = "DnsLookupList"
 
@@ -75,13 +74,13 @@ class _Work(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
 
 
-def look_up(client: ClusterClient, source: NodeSource, wish: DnsWish, cluster: DnsCluster) -> DnsReport:
+def look_up(api: ApiSource, source: NodeSource, wish: DnsWish, cluster: DnsCluster) -> DnsReport:
     """Ask for the names, and judge the answers.
 
     With a pod this makes two trips to the node: what to ask depends on the pod's resolv.conf.
 
     Args:
-        client: the API server.
+        api: the API server, or a recording of it.
         source: the node to ask from.
         wish: what is to be asked.
         cluster: the cluster's DNS, as the API says.
@@ -92,11 +91,11 @@ def look_up(client: ClusterClient, source: NodeSource, wish: DnsWish, cluster: D
         UsageError: these are more questions than one run may put.
         ClusterError: the connection failed.
     """
-    start = _find_origin(client, source, wish, cluster)
-    work = _design(client, wish, start)
+    start = _find_origin(api, source, wish, cluster)
+    work = _design(api, wish, start)
     reading = collect_dns(source, _build_probes(work.names, start.netns))
-    later, later_gaps = _expect_again(client, wish, start.cluster, work)
-    services, unknown, server_gaps = _name_servers(client, start)
+    later, later_gaps = _expect_again(api, wish, start.cluster, work)
+    services, unknown, server_gaps = _name_servers(api, start)
     case = DnsCase(
         origin=start.origin,
         cluster=start.cluster,
@@ -120,10 +119,10 @@ def look_up(client: ClusterClient, source: NodeSource, wish: DnsWish, cluster: D
     )
 
 
-def _find_origin(client: ClusterClient, source: NodeSource, wish: DnsWish, cluster: DnsCluster) -> _Start:
+def _find_origin(api: ApiSource, source: NodeSource, wish: DnsWish, cluster: DnsCluster) -> _Start:
     gaps = find_dns_gaps(cluster)
     if wish.pod is None:
-        cluster, more = ask_a_pod_for_the_domain(client, source, cluster)
+        cluster, more = ask_a_pod_for_the_domain(api, source, cluster)
         origin = assume_pod_origin(wish, cluster)
         servers = list_cluster_servers(cluster)
         return _Start(origin=origin, cluster=cluster, servers=servers, gaps=(*gaps, *more))
@@ -140,7 +139,7 @@ def _find_origin(client: ClusterClient, source: NodeSource, wish: DnsWish, clust
     )
 
 
-def _design(client: ClusterClient, wish: DnsWish, start: _Start) -> _Work:
+def _design(api: ApiSource, wish: DnsWish, start: _Start) -> _Work:
     """Plan each name, ask the API what stands behind the names of the plans, and choose the questions."""
     domain = start.cluster.domain.name if start.cluster.domain is not None else None
     plans = {name: plan_name(name, start.origin.conf) for name in wish.names}
@@ -150,7 +149,7 @@ def _design(client: ClusterClient, wish: DnsWish, start: _Start) -> _Work:
     found = NamedServices()
     gaps: tuple[Gap, ...] = ()
     if domain is not None:
-        found, gaps = read_named_services(client, candidates, wish.names, domain)
+        found, gaps = read_named_services(api, candidates, wish.names, domain)
     known = _expect(candidates, domain, found)
     questions = tuple(
         design_questions(
@@ -175,12 +174,12 @@ def _expect(names: Iterable[str], domain: str | None, found: NamedServices) -> d
 
 
 def _expect_again(
-    client: ClusterClient, wish: DnsWish, cluster: DnsCluster, work: _Work
+    api: ApiSource, wish: DnsWish, cluster: DnsCluster, work: _Work
 ) -> tuple[dict[str, ExpectedName], tuple[Gap, ...]]:
     """Ask the API once more: only what it said before and after counts."""
     if cluster.domain is None or not work.known:
         return {}, ()
-    found, gaps = read_named_services(client, work.known, (), cluster.domain.name)
+    found, gaps = read_named_services(api, work.known, (), cluster.domain.name)
     return _expect(work.known, cluster.domain.name, found), gaps
 
 
@@ -237,7 +236,7 @@ def _query_of(run: DnsRun) -> DnsQuery:
 
 
 def _name_servers(
-    client: ClusterClient, start: _Start
+    api: ApiSource, start: _Start
 ) -> tuple[dict[Address, str], tuple[Address, ...], tuple[Gap, ...]]:
     """Find out which Services name servers are that are not the DNS Service's."""
     own = {server.address for server in list_cluster_servers(start.cluster)}
@@ -245,7 +244,7 @@ def _name_servers(
     unknown: list[Address] = []
     gaps: list[Gap] = []
     for address in (server.address for server in start.servers if server.address not in own):
-        found = attempt(partial(find_service_by_address, client, address))
+        found = attempt(partial(find_service_by_address, api, address))
         if isinstance(found, Unavailable):
             unknown.append(address)
             gaps.append(Gap(f"nameserver/{address}", "whether it is a Service", found.reason, found.detail))

@@ -15,12 +15,12 @@ from netinspect.models.fact import Fact, Gap, Reason, Unavailable
 from netinspect.models.kubernetes import Pod
 from netinspect.models.netns import PodNetns, ProcessTable
 from netinspect.probes.dns import build_resolver_plan
-from netinspect.usecases.dns_targets import attempt, with_search_domain
+from netinspect.usecases.attempts import attempt
+from netinspect.usecases.dns_targets import with_search_domain
 from netinspect.usecases.dns_wish import DnsWish
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
-    from netinspect.sources.interface import NodeSource
+    from netinspect.sources.interface import ApiSource, NodeSource
 
 _BLIND = (
     "no process of the node is seen: a pod's netns needs --privilege sysadmin, or a --via pod with hostPID"
@@ -77,12 +77,12 @@ def assume_pod_origin(wish: DnsWish, cluster: DnsCluster) -> DnsOrigin:
 
 
 def ask_a_pod_for_the_domain(
-    client: ClusterClient, source: NodeSource, cluster: DnsCluster
+    api: ApiSource, source: NodeSource, cluster: DnsCluster
 ) -> tuple[DnsCluster, tuple[Gap, ...]]:
     """Where the Corefile does not say the cluster domain, read it in the search list of a pod of the node."""
     if cluster.domain is not None:
         return cluster, ()
-    pod = _choose_witness(client, source.node)
+    pod = _choose_witness(api, source.node)
     if isinstance(pod, Unavailable):
         return cluster, (Gap("cluster", "the cluster domain", pod.reason, pod.detail),)
     key = f"{pod.metadata.namespace}/{pod.metadata.name}"
@@ -97,10 +97,10 @@ def ask_a_pod_for_the_domain(
     return cluster, (Gap("cluster", "the cluster domain", Reason.NOT_FOUND, detail),)
 
 
-def _choose_witness(client: ClusterClient, node: str) -> Pod | Unavailable:
+def _choose_witness(api: ApiSource, node: str) -> Pod | Unavailable:
     """Return a running pod of the node whose search list is the kubelet's own."""
     found = attempt(
-        lambda: client.list_objects(Pod, "/api/v1/pods", field_selector=f"spec.nodeName={node}").items
+        lambda: api.list_objects(Pod, "/api/v1/pods", field_selector=f"spec.nodeName={node}").items
     )
     if isinstance(found, Unavailable):
         return found

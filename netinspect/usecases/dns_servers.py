@@ -40,8 +40,7 @@ from netinspect.usecases.dns_targets import find_dns_gaps, read_dns_cluster, wit
 from netinspect.usecases.dns_wish import DnsWish
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
-    from netinspect.sources.interface import NodeSource
+    from netinspect.sources.interface import ApiSource, NodeSource
 
 SERVERS_KIND = "DnsServerList"
 
@@ -128,7 +127,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare_servers(
-    client: ClusterClient, source: NodeSource, wish: DnsWish, series_wish: SeriesWish, cluster: DnsCluster
+    api: ApiSource, source: NodeSource, wish: DnsWish, series_wish: SeriesWish, cluster: DnsCluster
 ) -> DnsServersReport:
     """Put the same questions to every server, round after round, and judge what came.
 
@@ -138,14 +137,14 @@ def compare_servers(
         UsageError: these are more questions than one round may hold.
         ClusterError: the connection failed.
     """
-    place = _find_place(client, source, wish, cluster)
-    names, unsettled, name_gaps = _complete_names(client, wish, place.cluster)
+    place = _find_place(api, source, wish, cluster)
+    names, unsettled, name_gaps = _complete_names(api, wish, place.cluster)
     queries = _design(place.servers, names, wish.types)
     reading = collect_series(source, _build_plan(queries, series_wish, place.netns))
     series = DnsSeries(
         node=wish.node,
         pod=place.pod,
-        servers=mark_changed(place.servers, read_dns_cluster(client)),
+        servers=mark_changed(place.servers, read_dns_cluster(api)),
         cluster=place.cluster,
         nameservers=place.nameservers,
         unsettled=unsettled,
@@ -175,13 +174,13 @@ def design_dry_plan(cluster: DnsCluster, wish: DnsWish, series_wish: SeriesWish)
     return _build_plan(queries, series_wish, None) if queries else build_links_plan()
 
 
-def _find_place(client: ClusterClient, source: NodeSource, wish: DnsWish, cluster: DnsCluster) -> _Place:
+def _find_place(api: ApiSource, source: NodeSource, wish: DnsWish, cluster: DnsCluster) -> _Place:
     gaps = list(find_dns_gaps(cluster))
     origin: DnsOrigin | None = None
     netns: PodNetns | None = None
     notes: tuple[str, ...] = ()
     if wish.pod is None:
-        cluster, more = ask_a_pod_for_the_domain(client, source, cluster)
+        cluster, more = ask_a_pod_for_the_domain(api, source, cluster)
         gaps += more
     else:
         origin, netns, notes = read_pod_origin(source, wish.pod)
@@ -212,7 +211,7 @@ def _read_links(source: NodeSource, cluster: DnsCluster) -> tuple[Fact[tuple[Lin
 
 
 def _complete_names(
-    client: ClusterClient, wish: DnsWish, cluster: DnsCluster
+    api: ApiSource, wish: DnsWish, cluster: DnsCluster
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Gap, ...]]:
     """Return the names fully qualified: `web.shop` is that Service, if there is one, and else a name outside.
 
@@ -226,7 +225,7 @@ def _complete_names(
         for name in wish.names
     }
     candidates = [full for names in meant.values() for full in names]
-    services, gaps = read_named_services(client, candidates, wish.names, domain)
+    services, gaps = read_named_services(api, candidates, wish.names, domain)
     chosen, unsettled = [], []
     for name in wish.names:
         expected = [find_expected(full, domain, services) for full in meant[name]]

@@ -7,29 +7,28 @@ the name server of a pod.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from msgspec.structs import replace
 
 from netinspect.analyze.dns.corefile import find_cluster_domain
 from netinspect.analyze.dns.service import build_dns_service, find_search_domain
-from netinspect.errors import ClusterError, DeadlineError, ParseError, TargetError
+from netinspect.errors import ClusterError, ParseError, TargetError
 from netinspect.models.address import Address
 from netinspect.models.corefile import Corefile
 from netinspect.models.dns_cluster import ClusterDomain, DnsCluster, DnsService, NodeLocalPod
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.kubernetes import ConfigMap, EndpointSlice, Node, Pod, Service
 from netinspect.parse.corefile import parse_corefile
+from netinspect.usecases.attempts import attempt
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
-
-T = TypeVar("T")
+    from netinspect.sources.interface import ApiSource
 
 SERVICES = (
     ("kube-system", "kube-dns"),
@@ -45,20 +44,20 @@ _NODE_LOCAL = "k8s-app=node-local-dns"
 _LINUX = "linux"
 
 
-def read_dns_cluster(client: ClusterClient, nameservers: Sequence[Address] = ()) -> DnsCluster:
+def read_dns_cluster(api: ApiSource, nameservers: Sequence[Address] = ()) -> DnsCluster:
     """Read what the API says of the cluster's DNS. What may not be read is Unavailable, not an error.
 
     Args:
-        client: the API server.
+        api: the API server, or a recording of it.
         nameservers: of a pod's resolv.conf: where no Service has a known name, the one with such an address is it.
 
     Raises:
         DeadlineError: the time is over.
     """
     with ThreadPoolExecutor(3) as pool:
-        service = pool.submit(_read_service, client, tuple(nameservers))
-        corefile = pool.submit(_read_corefile, client)
-        node_local = pool.submit(attempt, partial(_list_node_local, client))
+        service = pool.submit(_read_service, api, tuple(nameservers))
+        corefile = pool.submit(_read_corefile, api)
+        node_local = pool.submit(attempt, partial(_list_node_local, api))
     found, source = corefile.result()
     cluster = DnsCluster(
         service=service.result(),
@@ -96,17 +95,17 @@ def find_dns_gaps(cluster: DnsCluster) -> tuple[Gap, ...]:
     )
 
 
-def find_service_by_address(client: ClusterClient, address: Address) -> Service | None:
+def find_service_by_address(api: ApiSource, address: Address) -> Service | None:
     """Return the Service that has this ClusterIP; None where none has.
 
     Raises:
         ClusterError: the list of all Services was refused, or failed.
     """
-    listed = client.list_objects(Service, "/api/v1/services").items
+    listed = api.list_objects(Service, "/api/v1/services").items
     return next((each for each in listed if str(address) in each.spec.cluster_ips), None)
 
 
-def choose_node(client: ClusterClient) -> str:
+def choose_node(api: ApiSource) -> str:
     """Return the node to ask from where none is named: of those that are Ready and run Linux, the first by name.
 
     Raises:
@@ -114,7 +113,7 @@ def choose_node(client: ClusterClient) -> str:
         ClusterError: the API server refused or failed.
     """
     try:
-        listed = client.list_objects(Node, "/api/v1/nodes").items
+        listed = api.list_objects(Node, "/api/v1/nodes").items
     except ClusterError as error:
         if error.status == HTTPStatus.FORBIDDEN:
             error.hint = error.hint or "name a node with --node: then nodes need not be listed"
@@ -129,34 +128,21 @@ def choose_node(client: ClusterClient) -> str:
     return names[0]
 
 
-def attempt(read: Callable[[], T]) -> Fact[T]:
-    """Ask the API; what it refuses, or does not have, is Unavailable. Only the end of the time is an error."""
-    try:
-        return Known(read())
-    except DeadlineError:
-        raise
-    except ClusterError as error:
-        reasons = {403: Reason.PERMISSION_DENIED, 404: Reason.NOT_FOUND}
-        return Unavailable(reasons.get(error.status or 0, Reason.FAILED), error.message)
-
-
-def _read_service(client: ClusterClient, nameservers: tuple[Address, ...]) -> Fact[DnsService]:
+def _read_service(api: ApiSource, nameservers: tuple[Address, ...]) -> Fact[DnsService]:
     refusal: Unavailable | None = None
     for namespace, name in SERVICES:
         path = f"/api/v1/namespaces/{namespace}/services/{name}"
-        found = attempt(partial(client.get_object, Service, path))
+        found = attempt(partial(api.get_object, Service, path))
         if isinstance(found, Known):
-            return _with_endpoints(client, found.value, "by its name")
+            return _with_endpoints(api, found.value, "by its name")
         if found.reason is not Reason.NOT_FOUND:
             refusal = refusal or found
     for address in nameservers:
-        listed = attempt(partial(find_service_by_address, client, address))
+        listed = attempt(partial(find_service_by_address, api, address))
         if isinstance(listed, Unavailable):
             refusal = refusal or listed
         elif listed.value is not None:
-            return _with_endpoints(
-                client, listed.value, f"by its address {address}, a name server of the pod"
-            )
+            return _with_endpoints(api, listed.value, f"by its address {address}, a name server of the pod")
     return refusal or Unavailable(Reason.NOT_FOUND, f"no Service has a known name: {_known_names()}")
 
 
@@ -164,20 +150,20 @@ def _known_names() -> str:
     return ", ".join(f"{namespace}/{name}" for namespace, name in SERVICES)
 
 
-def _with_endpoints(client: ClusterClient, service: Service, found_by: str) -> Fact[DnsService]:
+def _with_endpoints(api: ApiSource, service: Service, found_by: str) -> Fact[DnsService]:
     meta = service.metadata
     path = f"/apis/discovery.k8s.io/v1/namespaces/{quote(meta.namespace, safe='')}/endpointslices"
     selector = f"kubernetes.io/service-name={meta.name}"
-    slices = attempt(lambda: tuple(client.list_objects(EndpointSlice, path, label_selector=selector).items))
+    slices = attempt(lambda: tuple(api.list_objects(EndpointSlice, path, label_selector=selector).items))
     return Known(build_dns_service(service, slices, found_by))
 
 
-def _read_corefile(client: ClusterClient) -> tuple[Fact[Corefile], str]:
+def _read_corefile(api: ApiSource) -> tuple[Fact[Corefile], str]:
     refusal: Unavailable | None = None
     namespaces = dict.fromkeys(namespace for namespace, _ in SERVICES)
     for namespace, name in ((space, name) for space in namespaces for name in _CONFIG_MAPS):
         path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
-        found = attempt(partial(client.get_object, ConfigMap, path))
+        found = attempt(partial(api.get_object, ConfigMap, path))
         if isinstance(found, Known) and _COREFILE in found.value.data:
             source = f"{_COREFILE} of configmap {namespace}/{name}"
             return _parse(found.value.data[_COREFILE]), source
@@ -193,9 +179,9 @@ def _parse(text: str) -> Fact[Corefile]:
         return Unavailable(Reason.UNPARSABLE, error.message)
 
 
-def _list_node_local(client: ClusterClient) -> tuple[NodeLocalPod, ...]:
+def _list_node_local(api: ApiSource) -> tuple[NodeLocalPod, ...]:
     path = "/api/v1/namespaces/kube-system/pods"
-    pods = client.list_objects(Pod, path, label_selector=_NODE_LOCAL).items
+    pods = api.list_objects(Pod, path, label_selector=_NODE_LOCAL).items
     return tuple(
         NodeLocalPod(
             namespace=pod.metadata.namespace,

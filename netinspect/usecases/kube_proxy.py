@@ -8,25 +8,25 @@ from urllib.parse import quote
 import msgspec
 
 from netinspect.analyze.conntrack.kube_proxy_max import depends_on_version, is_capped
-from netinspect.errors import ClusterError, DeadlineError, ParseError
+from netinspect.errors import ParseError
 from netinspect.models.fact import Fact, Known, Reason, Unavailable
 from netinspect.models.kubernetes import Node
 from netinspect.models.node_limit import KubeProxyConntrack, LimitReading
 from netinspect.parse.kube_proxy_config import parse_config_file
+from netinspect.usecases.attempts import attempt
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.sources.interface import ApiSource
 
 _NAME, _KEY = "kube-system/kube-proxy", "config.conf"
 _PATH = "/api/v1/namespaces/kube-system/configmaps/kube-proxy"
-_FORBIDDEN, _NOT_FOUND = 403, 404
 
 
 class _ConfigMap(msgspec.Struct):
     data: dict[str, str] = {}
 
 
-def find_settings(client: ClusterClient, reading: LimitReading) -> Fact[KubeProxyConntrack]:
+def find_settings(api: ApiSource, reading: LimitReading) -> Fact[KubeProxyConntrack]:
     """Return kube-proxy's settings on a node: its own word, else kubeadm's ConfigMap.
 
     Raises:
@@ -34,14 +34,14 @@ def find_settings(client: ClusterClient, reading: LimitReading) -> Fact[KubeProx
     """
     if isinstance(reading.kube_proxy, Known):
         return reading.kube_proxy
-    kept = _read_config_map(client)
+    kept = _read_config_map(api)
     if isinstance(kept, Unavailable):
         unasked = "it does not answer at its usual place (port 10249, /configz) on the node"
         return Unavailable(kept.reason, f"{unasked}, and {kept.detail}")
     return kept
 
 
-def find_is_capped(client: ClusterClient, settings: Fact[KubeProxyConntrack], reading: LimitReading) -> bool:
+def find_is_capped(api: ApiSource, settings: Fact[KubeProxyConntrack], reading: LimitReading) -> bool:
     """Whether the node's kube-proxy caps its limit. It is taken to be of the kubelet's version.
 
     Raises:
@@ -50,20 +50,17 @@ def find_is_capped(client: ClusterClient, settings: Fact[KubeProxyConntrack], re
     cpus = reading.facts.value.cpus if isinstance(reading.facts, Known) else None
     if isinstance(settings, Unavailable) or not cpus or not depends_on_version(settings.value, cpus):
         return True
-    node = client.get_object(Node, f"/api/v1/nodes/{quote(reading.node, safe='')}")
+    node = api.get_object(Node, f"/api/v1/nodes/{quote(reading.node, safe='')}")
     return is_capped(node.status.node_info.kubelet_version)
 
 
-def _read_config_map(client: ClusterClient) -> Fact[KubeProxyConntrack]:
-    try:
-        data = client.get_object(_ConfigMap, _PATH).data
-    except DeadlineError:
-        raise
-    except ClusterError as error:
-        if error.status == _NOT_FOUND:
-            return Unavailable(Reason.NOT_FOUND, f"there is no ConfigMap {_NAME}")
-        reason = Reason.PERMISSION_DENIED if error.status == _FORBIDDEN else Reason.FAILED
-        return Unavailable(reason, f"the ConfigMap {_NAME} could not be read: {error.message}")
+def _read_config_map(api: ApiSource) -> Fact[KubeProxyConntrack]:
+    kept = attempt(lambda: api.get_object(_ConfigMap, _PATH))
+    if isinstance(kept, Unavailable):
+        if kept.reason is Reason.NOT_FOUND:
+            return Unavailable(kept.reason, f"there is no ConfigMap {_NAME}")
+        return Unavailable(kept.reason, f"the ConfigMap {_NAME} could not be read: {kept.detail}")
+    data = kept.value.data
     if _KEY not in data:
         return Unavailable(Reason.NOT_FOUND, f"the ConfigMap {_NAME} has no {_KEY}")
     try:

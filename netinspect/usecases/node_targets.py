@@ -14,7 +14,7 @@ from netinspect.models.kubernetes import Node, Pod
 from netinspect.usecases.targets import Targets, resolve_pods
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.sources.interface import ApiSource
 
 _LINUX = "linux"
 _MOST_OBSTACLES = 5
@@ -38,7 +38,7 @@ class NodeTargets(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(address for pod in self.pods if pod.spec.node_name == node for address in pod.addresses)
 
 
-def resolve_nodes(client: ClusterClient, names: Sequence[str], *, all_nodes: bool = False) -> NodeTargets:
+def resolve_nodes(api: ApiSource, names: Sequence[str], *, all_nodes: bool = False) -> NodeTargets:
     """Return the nodes that are meant: those named, or all that run Linux.
 
     Raises:
@@ -54,9 +54,9 @@ def resolve_nodes(client: ClusterClient, names: Sequence[str], *, all_nodes: boo
         raise UsageError("a name is empty", "is the variable set that it comes from?")
     if names:
         unique = tuple(dict.fromkeys(names))
-        found = tuple(client.get_object(Node, f"/api/v1/nodes/{quote(name, safe='')}") for name in unique)
+        found = tuple(api.get_object(Node, f"/api/v1/nodes/{quote(name, safe='')}") for name in unique)
         return NodeTargets(nodes=tuple(node.metadata.name for node in found))
-    listed = client.list_objects(Node, "/api/v1/nodes").items
+    listed = api.list_objects(Node, "/api/v1/nodes").items
     linux = tuple(
         node.metadata.name for node in listed if node.status.node_info.operating_system in ("", _LINUX)
     )
@@ -67,7 +67,7 @@ def resolve_nodes(client: ClusterClient, names: Sequence[str], *, all_nodes: boo
     return NodeTargets(nodes=linux, notes=notes)
 
 
-def resolve_flow_targets(client: ClusterClient, targets: Targets) -> NodeTargets:
+def resolve_flow_targets(api: ApiSource, targets: Targets) -> NodeTargets:
     """Return the nodes whose tables hold the flows that are meant: of pods, or of whole nodes.
 
     A pod's flows are tracked on its own node, whoever they go to.
@@ -82,10 +82,10 @@ def resolve_flow_targets(client: ClusterClient, targets: Targets) -> NodeTargets
             raise UsageError(
                 "no target is named", "name a pod, TYPE/NAME, -l SELECTOR, --node NODE or --all-nodes"
             )
-        return resolve_nodes(client, targets.nodes, all_nodes=targets.all_nodes)
+        return resolve_nodes(api, targets.nodes, all_nodes=targets.all_nodes)
     if targets.nodes or targets.all_nodes:
         raise UsageError("name pods, or nodes with --node or --all-nodes, not both")
-    pods = resolve_pods(client, targets)
+    pods = resolve_pods(api, targets)
     usable = tuple(pod for pod in pods if not _obstacle(pod))
     if not usable:
         raise _no_flows(pods)

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from netinspect.cluster.signals import shielded
-from netinspect.errors import DeadlineError, NetinspectError, UsageError
+from netinspect.errors import DeadlineError, NetinspectError, NotRecordedError, UsageError
 from netinspect.models.fact import Gap, Reason
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def ask_nodes(
     """Run one job a node, at most `AT_A_TIME` at once.
 
     A single job runs in this thread, so that signals reach it at once, and its failure is the command's. Of
-    several, a failed one becomes a gap, unless all fail.
+    several, a failed one becomes a gap, unless all fail: then the first node's failure is the command's.
 
     Args:
         jobs: by node, what to do there.
@@ -63,7 +63,7 @@ def ask_nodes(
                 pool.shutdown(wait=True, cancel_futures=True)
             raise
     if failures and not answers:
-        raise next(iter(failures.values()))
+        raise next(failures[node] for node in jobs if node in failures)
     ordered = {node: answers[node] for node in jobs if node in answers}
     return ordered, tuple(_gap(node, failures[node]) for node in jobs if node in failures)
 
@@ -78,4 +78,6 @@ def _as_completed(pending: Mapping[Future[T], str]) -> Iterator[Future[T]]:
 
 def _gap(node: str, error: NetinspectError) -> Gap:
     reason = Reason.TIMED_OUT if isinstance(error, DeadlineError) else Reason.FAILED
+    if isinstance(error, NotRecordedError):
+        reason = Reason.NOT_RECORDED
     return Gap(f"node/{node}", "the node", reason, error.message)

@@ -12,12 +12,12 @@ from netinspect.models.report import Report
 from netinspect.usecases.targets import Targets, resolve_pods
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.sources.interface import ApiSource
 
 KIND = "PodList"
 
 
-def list_pods(client: ClusterClient, targets: Targets) -> Report[PodEntry]:
+def list_pods(api: ApiSource, targets: Targets) -> Report[PodEntry]:
     """Return the pods that are meant; where nothing is named, those of the namespace (as `kubectl get pods`).
 
     Raises:
@@ -25,7 +25,7 @@ def list_pods(client: ClusterClient, targets: Targets) -> Report[PodEntry]:
         TargetError: a name leads to no pod.
         ClusterError: the API server refused or failed.
     """
-    pods = resolve_pods(client, targets if _names_something(targets) else replace(targets, names=("pods",)))
+    pods = resolve_pods(api, targets if _names_something(targets) else replace(targets, names=("pods",)))
     return Report(kind=KIND, items=tuple(build_pod_entry(pod) for pod in pods))
 
 

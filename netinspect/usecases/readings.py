@@ -150,6 +150,9 @@ def _locate(snapshot: NodeSnapshot, pods: tuple[Pod, ...]) -> dict[str, Fact[Pod
 
 def _reading(snapshot: NodeSnapshot, pod: Pod, netns: Fact[PodNetns], taken: set[int]) -> PodReading:
     tried = snapshot.pods.get(pod.metadata.uid, ())
+    unrecorded = _find_unrecorded(tried)
+    if unrecorded is not None:
+        return PodReading(pod=pod, netns=unrecorded, links=unrecorded)
     if isinstance(netns, Unavailable):
         netns = _find_pinned(pod, tried, taken, otherwise=netns)
     if isinstance(netns, Unavailable):
@@ -163,6 +166,17 @@ def _reading(snapshot: NodeSnapshot, pod: Pod, netns: Fact[PodNetns], taken: set
         )
         return PodReading(pod=pod, netns=netns, links=gone)
     return PodReading(pod=pod, netns=netns, links=own.links, namespaces=own.namespaces)
+
+
+def _find_unrecorded(tried: tuple[NetnsSnapshot, ...]) -> Unavailable | None:
+    """Return what a recording says of a pod that nobody looked for when it was made."""
+    for each in tried:
+        is_lost = isinstance(each.links, Unavailable) and each.links.reason is Reason.NOT_RECORDED
+        if is_lost and not each.inode:  # no netns was tried: nobody looked
+            return Unavailable(
+                Reason.NOT_RECORDED, "nothing of the pod was read on its node for the recording"
+            )
+    return None
 
 
 def _find_pinned(

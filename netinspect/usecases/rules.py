@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
 
-from netinspect.analyze.ipvs.listing import list_virtual_servers
-from netinspect.analyze.rules.chains import ChainWish, check_wanted_chains, list_wanted_chains
+from netinspect.analyze.rules.asked import list_asked, read_asked
 from netinspect.analyze.rules.choice import (
     are_rules_meant,
     choose_rules,
-    choose_virtual_servers,
-    is_server_meant,
 )
 from netinspect.analyze.rules.expected_rules import check_targets, explain_no_rules, find_service
-from netinspect.analyze.rules.missing_ports import ExpectedPort, describe_missing_ports, list_expected_ports
+from netinspect.analyze.rules.missing_ports import (
+    ExpectedPort,
+    describe_missing_ports,
+    find_missing_ports,
+    list_expected_ports,
+)
 from netinspect.analyze.rules.notes import (
     Unfound,
     describe_hidden_ports,
     describe_missing_hooks,
-    describe_missing_ipvs,
     describe_reading,
     describe_unfound,
 )
@@ -34,19 +35,17 @@ from netinspect.analyze.rules.service_maps import (
 )
 from netinspect.analyze.rules.service_rules import ServiceNames, build_service_names, name_rules
 from netinspect.analyze.rules.target import RuleTarget, with_port_names
-from netinspect.models.chain_listing import ListedChain
+from netinspect.analyze.rules.unwalked import describe_unwalked
+from netinspect.models.address import Address
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.fact import Gap, Known
-from netinspect.models.ipvs_listing import ListedVirtualServer
 from netinspect.models.report import Report
 from netinspect.models.rules_reading import RulesReading
-from netinspect.models.service_map import Mode
+from netinspect.models.service_map import Mode, ServiceMap
 from netinspect.models.service_rules import ServiceRules
 from netinspect.usecases.cluster_state import gaps_of
 
 RULES_KIND = "ServiceRulesList"
-CHAINS_KIND = "ChainList"
-SERVERS_KIND = "VirtualServerList"
 
 
 class RulesWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,27 +83,37 @@ def report_rules(
     Raises:
         TargetError: a Service is named that neither the API nor any node knows, or a port that it does not have.
     """
-    wish = _with_port_names(wish, state)
-    names = _build_names(readings, state)
+    wish = with_target_names(wish, state)
+    names = build_names(readings, state)
     local = {node: list_local_addresses(reading) for node, reading in readings.items()}
-    chosen = {node: _choose(reading, wish) for node, reading in readings.items()}
+    read = {node: read_maps(reading) for node, reading in readings.items()}
+    chosen = {node: _choose(readings[node], maps, wish) for node, maps in read.items()}
     maps = [each.service_map for of_node in chosen.values() for each in of_node]
     named = tuple(rules for each in maps for rules in name_rules(each, names))
-    items = choose_rules(named, wish.targets, wish.namespace, local)
-    doubtful = {(each.node, each.family) for each in maps if each.gaps}
-    found = {
-        node: tuple(
-            target
-            for target in wish.targets
-            if any(
-                each.node == node and are_rules_meant(each, target, wish.namespace, local[node])
-                for each in items
-            )
-        )
-        for node in readings
+    found = _find_targets(named, wish, local)
+    expected = _expect_ports(readings, state, wish, dict.fromkeys(readings, wish.targets))
+    missing = {
+        node: find_missing_ports(node, ports, named) for node, ports in expected.items() if chosen[node]
     }
+    asked = tuple(
+        rules
+        for node, reading in readings.items()
+        for each in _read_asked(reading, chosen[node], wish, found[node], missing.get(node, ()))
+        for rules in name_rules(each, names)
+    )
+    items = tuple(
+        each
+        for node in readings
+        for each in (*choose_rules(named, wish.targets, wish.namespace, local), *asked)
+        if each.node == node
+    )
     filled = {each.node for each in items}
-    unfound, reasons = _find_unfound(wish, state, found, filled)
+    doubtful = {(each.node, each.family) for each in maps if each.gaps}
+    found = _find_targets((*named, *asked), wish, local)
+    unfound, reasons = find_unfound(wish, state, found, filled)
+    # Of what is not found at all it is said so, and no more.
+    told = _expect_ports(readings, state, wish, {node: found[node] for node in filled})
+    lost = {node: [each for each in missing.get(node, ()) if each in ports] for node, ports in told.items()}
     return Report(
         kind=RULES_KIND,
         items=items,
@@ -112,17 +121,18 @@ def report_rules(
             *(
                 note
                 for node, reading in readings.items()
-                for note in describe_reading(reading, chosen[node], wish.mode)
+                for note in (
+                    *describe_reading(reading, chosen[node], wish.mode),
+                    *describe_unwalked(reading, chosen[node], read[node], wish.families),
+                )
             ),
             *describe_missing_hooks(
                 items,
-                named,
+                (*named, *asked),
                 without_links=[each.node for each in readings.values() if not isinstance(each.links, Known)],
                 doubtful=doubtful,
             ),
-            *describe_missing_ports(
-                _expect_ports(readings, state, wish, found, filled), named, wish.families, doubtful
-            ),
+            *describe_missing_ports(lost, wish.families, doubtful),
             *reasons,
             *(
                 describe_unfound(each, readings[each.node], chosen[each.node], wish.mode, wish.families)
@@ -139,81 +149,54 @@ def report_rules(
     )
 
 
-def report_chains(
-    readings: Mapping[str, RulesReading],
-    wish: ChainWish,
-    gaps: tuple[Gap, ...] = (),
-    notes: tuple[str, ...] = (),
-) -> Report[ListedChain]:
-    """List chains of iptables and nft with their rules, of what was asked for.
-
-    Raises:
-        TargetError: no node has one of the tables or chains named, and all could be read.
-    """
-    items = tuple(each for reading in readings.values() for each in list_wanted_chains(reading, wish))
-    missing = tuple(gap for reading in readings.values() for gap in list_reading_gaps(reading))
-    if not gaps and not missing:
-        check_wanted_chains(tuple(readings.values()), wish)
-    return Report(kind=CHAINS_KIND, items=items, notes=notes, gaps=(*gaps, *missing))
-
-
-def report_virtual_servers(
-    readings: Mapping[str, RulesReading],
-    state: ClusterState,
-    wish: RulesWish,
-    gaps: tuple[Gap, ...] = (),
-    notes: tuple[str, ...] = (),
-) -> Report[ListedVirtualServer]:
-    """List the virtual servers of nodes.
-
-    Raises:
-        TargetError: a Service is named that neither the API nor any node knows, or a port that it does not have.
-    """
-    wish = _with_port_names(wish, state)
-    names = _build_names(readings, state)
-    all_servers = (each for reading in readings.values() for each in _list_servers(reading, names))
-    of_family = (each for each in all_servers if each.address.family in wish.families)
-    items = choose_virtual_servers(of_family, wish.targets, wish.namespace)
-    found = {
+def _find_targets(
+    named: Collection[ServiceRules], wish: RulesWish, local: Mapping[str, Collection[Address]]
+) -> dict[str, tuple[RuleTarget, ...]]:
+    """Return by node the targets that there is something for."""
+    return {
         node: tuple(
             target
             for target in wish.targets
-            if any(each.node == node and is_server_meant(each, target, wish.namespace) for each in items)
+            if any(
+                each.node == node and are_rules_meant(each, target, wish.namespace, addresses)
+                for each in named
+            )
         )
-        for node in readings
+        for node, addresses in local.items()
     }
-    unfound, reasons = _find_unfound(wish, state, found, {each.node for each in items})
-    return Report(
-        kind=SERVERS_KIND,
-        items=items,
-        notes=(
-            *reasons,
-            *(note for each in unfound for note in _describe_no_servers(each, readings[each.node], wish)),
-            *notes,
-        ),
-        gaps=(
-            *gaps,
-            *gaps_of(state),
-            *(gap for reading in readings.values() for gap in list_reading_gaps(reading)),
-        ),
-    )
 
 
-def _build_names(readings: Mapping[str, RulesReading], state: ClusterState) -> ServiceNames:
+def _read_asked(
+    reading: RulesReading,
+    chosen: Collection[ReadMap],
+    wish: RulesWish,
+    found: Collection[RuleTarget],
+    missing: Collection[ExpectedPort],
+) -> Iterator[ServiceMap]:
+    """Walk the rules for what is asked for, or should be there, and that no rule names."""
+    unfound = [each for each in wish.targets if each not in found]
+    named = {entry.destination for each in chosen for entry in each.service_map.entries}
+    asked = list_asked(unfound, missing, named) if unfound or missing else ()
+    return read_asked(reading, chosen, asked)
+
+
+def build_names(readings: Mapping[str, RulesReading], state: ClusterState) -> ServiceNames:
+    """Return what the API, and the nodes' links, say of names."""
     links = {
         node: reading.links.value for node, reading in readings.items() if isinstance(reading.links, Known)
     }
     return build_service_names(state, links)
 
 
-def _with_port_names(wish: RulesWish, state: ClusterState) -> RulesWish:
+def with_target_names(wish: RulesWish, state: ClusterState) -> RulesWish:
+    """Return the wish with the names of ports that are named by their numbers."""
     services = state.services.value if isinstance(state.services, Known) else ()
     targets = tuple(with_port_names(each, wish.namespace, services) for each in wish.targets)
     return replace(wish, targets=targets)
 
 
-def _choose(reading: RulesReading, wish: RulesWish) -> tuple[ReadMap, ...]:
-    maps = [each for each in read_maps(reading) if each.service_map.family in wish.families]
+def _choose(reading: RulesReading, read: Sequence[ReadMap], wish: RulesWish) -> tuple[ReadMap, ...]:
+    maps = [each for each in read if each.service_map.family in wish.families]
     if wish.mode is not None:
         return tuple(each for each in maps if each.service_map.mode is wish.mode)
     return choose_maps(maps, _mode_of(reading))
@@ -223,7 +206,7 @@ def _mode_of(reading: RulesReading) -> str | None:
     return reading.kube_proxy_mode.value if isinstance(reading.kube_proxy_mode, Known) else None
 
 
-def _find_unfound(
+def find_unfound(
     wish: RulesWish,
     state: ClusterState,
     found: Mapping[str, Collection[RuleTarget]],
@@ -275,41 +258,17 @@ def _expect_ports(
     readings: Mapping[str, RulesReading],
     state: ClusterState,
     wish: RulesWish,
-    found: Mapping[str, Collection[RuleTarget]],
-    filled: Collection[str],
+    targets: Mapping[str, tuple[RuleTarget, ...]],
 ) -> dict[str, tuple[ExpectedPort, ...]]:
-    """Return by node the ports that its rules should be for.
+    """Return by node the ports of targets that its rules should be for; without any targets named, of all Services.
 
-    Not of nodes that could not be read whole, nor of what is told as not found at all; and of rules of another
-    dataplane than kube-proxy's nothing is expected.
+    Not of nodes that could not be read whole; and of rules of another dataplane than kube-proxy's nothing is expected.
     """
     if wish.mode is not None or not isinstance(state.services, Known):
         return {}
     services = state.services.value
     return {
-        node: tuple(list_expected_ports(services, tuple(found[node]), wish.namespace))
-        for node, reading in readings.items()
-        if node in filled and not list_reading_gaps(reading)
+        node: tuple(list_expected_ports(services, wanted, wish.namespace))
+        for node, wanted in targets.items()
+        if not list_reading_gaps(readings[node]) and (wanted or not wish.targets)
     }
-
-
-def _describe_no_servers(unfound: Unfound, reading: RulesReading, wish: RulesWish) -> Iterator[str]:
-    """Say of one node that it has none, or none of those that are meant."""
-    if not isinstance(reading.virtual_servers, Known):
-        return
-    if reading.has_ipvs is False:
-        yield from describe_missing_ipvs(reading)
-    elif not reading.virtual_servers.value:
-        yield f"node {unfound.node} has no virtual server"
-    else:
-        yield describe_unfound(unfound, reading, (), Mode.IPVS, wish.families)
-
-
-def _list_servers(reading: RulesReading, names: ServiceNames) -> Iterator[ListedVirtualServer]:
-    if not isinstance(reading.virtual_servers, Known):
-        return
-    local = list_local_addresses(reading) if isinstance(reading.links, Known) else None
-    traffic = reading.traffic.value if isinstance(reading.traffic, Known) else ()
-    yield from list_virtual_servers(
-        reading.node, reading.virtual_servers.value, names, traffic=traffic, local=local
-    )

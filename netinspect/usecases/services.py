@@ -13,7 +13,7 @@ from netinspect.models.listing import ServiceEntry
 from netinspect.models.report import Report
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.sources.interface import ApiSource
 
 KIND = "ServiceList"
 
@@ -22,7 +22,7 @@ _MOST_NAMED = 50  # services in a label selector: it travels in the URL, which p
 
 
 def list_services(
-    client: ClusterClient,
+    api: ApiSource,
     names: Sequence[str] = (),
     *,
     namespace: str = "",
@@ -32,7 +32,7 @@ def list_services(
     """Return the services that are meant; where none is named, those of the namespace (as `kubectl get services`).
 
     Args:
-        client: the API server.
+        api: the API server, or a recording of it.
         names: `NAME` or `svc/NAME`; each service is listed once, in the order named.
         namespace: of the services; "" leaves it to the context.
         selector: a label selector, in place of names.
@@ -44,14 +44,14 @@ def list_services(
     """
     wanted = parse_service_names(names)
     _check(wanted, selector, all_namespaces=all_namespaces)
-    scope = "" if all_namespaces else f"/namespaces/{namespace or client.namespace}"
+    scope = "" if all_namespaces else f"/namespaces/{namespace or api.namespace}"
     path = f"/api/v1{scope}/services"
     if wanted:
-        services = tuple(client.get_object(Service, f"{path}/{quote(name, safe='')}") for name in wanted)
+        services = tuple(api.get_object(Service, f"{path}/{quote(name, safe='')}") for name in wanted)
     else:
-        services = tuple(client.list_objects(Service, path, label_selector=selector).items)
+        services = tuple(api.list_objects(Service, path, label_selector=selector).items)
     is_part = bool(wanted or selector)
-    slices = _list_slices(client, scope, services if is_part else None) if services else ()
+    slices = _list_slices(api, scope, services if is_part else None) if services else ()
     return Report(kind=KIND, items=build_service_entries(services, slices))
 
 
@@ -88,13 +88,11 @@ def _check(names: Sequence[str], selector: str, *, all_namespaces: bool) -> None
         raise UsageError("name cannot be provided when a selector is specified")
 
 
-def _list_slices(
-    client: ClusterClient, scope: str, services: Sequence[Service] | None
-) -> tuple[EndpointSlice, ...]:
+def _list_slices(api: ApiSource, scope: str, services: Sequence[Service] | None) -> tuple[EndpointSlice, ...]:
     """List the slices of the scope: of these services only, where they are few enough to be named."""
     names = sorted({each.metadata.name for each in services or ()})
     selector = ""
     if services is not None and len(names) <= _MOST_NAMED:
         selector = f"kubernetes.io/service-name in ({','.join(names)})"
     path = f"/apis/discovery.k8s.io/v1{scope}/endpointslices"
-    return tuple(client.list_objects(EndpointSlice, path, label_selector=selector).items)
+    return tuple(api.list_objects(EndpointSlice, path, label_selector=selector).items)

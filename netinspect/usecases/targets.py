@@ -13,7 +13,7 @@ from netinspect.models.address import Address
 from netinspect.models.kubernetes import LabelSelector, Node, Pod, Service, Workload
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.sources.interface import ApiSource
 
 _WORKLOADS = {
     "deployment": ("/apis/apps/v1", "deployments", ("deploy", "deployments")),
@@ -51,7 +51,7 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True):
     all_nodes: bool = False
 
 
-def resolve_pods(client: ClusterClient, targets: Targets) -> tuple[Pod, ...]:
+def resolve_pods(api: ApiSource, targets: Targets) -> tuple[Pod, ...]:
     """Return the pods that are meant, each once, in the order named.
 
     Raises:
@@ -62,12 +62,12 @@ def resolve_pods(client: ClusterClient, targets: Targets) -> tuple[Pod, ...]:
     _check(targets)
     references = parse_references(targets.names)
     if targets.nodes or targets.all_nodes:
-        return _pods_of_nodes(client, targets)
+        return _pods_of_nodes(api, targets)
     if not references:
-        return _list_pods(client, _scope(client, targets), label_selector=targets.selector)
+        return _list_pods(api, _scope(api, targets), label_selector=targets.selector)
     found: dict[str, Pod] = {}
     for kind, name in references:
-        for pod in _resolve(client, _scope(client, targets), kind, name):
+        for pod in _resolve(api, _scope(api, targets), kind, name):
             found[pod.metadata.uid] = pod
     return tuple(found.values())
 
@@ -91,22 +91,24 @@ def parse_references(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     return tuple(("pod", name) for name in names if name not in ("pods", "pod", "po"))
 
 
-def find_pod_by_address(client: ClusterClient, address: Address) -> Pod:
+def find_pod_by_address(api: ApiSource, address: Address) -> Pod:
     """Return the running pod whose own address this is: hostNetwork pods bear their node's, completed ones none.
 
     Raises:
         TargetError: no pod has the address, or only such as share it with their node.
     """
-    pods = _list_pods(client, "/api/v1/pods", field_selector=f"status.podIP={address}")
+    pods = _list_pods(api, "/api/v1/pods", field_selector=f"status.podIP={address}")
+    missing = ""
     if not pods:  # podIP is the primary family's only
-        pods = _list_pods(client, "/api/v1/pods")
+        listed = api.list_objects(Pod, "/api/v1/pods")
+        pods, missing = listed.items, listed.missing
     bearers = [pod for pod in pods if address in pod.addresses]
     own = [pod for pod in bearers if not pod.spec.host_network and not pod.is_completed]
     if own:
         return own[0]
     if any(pod.spec.host_network for pod in bearers):
         raise TargetError(f"{address} is the address of node {bearers[0].spec.node_name}, not of a pod")
-    raise TargetError(f"no running pod has the address {address}")
+    raise TargetError(f"no running pod has the address {address}", missing)
 
 
 def _check(targets: Targets) -> None:
@@ -145,13 +147,13 @@ def _parse_reference(name: str) -> tuple[str, str]:
     return _TYPES[kind], rest
 
 
-def _scope(client: ClusterClient, targets: Targets) -> str:
+def _scope(api: ApiSource, targets: Targets) -> str:
     if targets.all_namespaces:
         return "/api/v1/pods"
-    return f"/api/v1/namespaces/{quote(targets.namespace or client.namespace, safe='')}/pods"
+    return f"/api/v1/namespaces/{quote(targets.namespace or api.namespace, safe='')}/pods"
 
 
-def _pods_of_nodes(client: ClusterClient, targets: Targets) -> tuple[Pod, ...]:
+def _pods_of_nodes(api: ApiSource, targets: Targets) -> tuple[Pod, ...]:
     # Nodes know no namespaces: all of their pods are meant, unless -n says otherwise.
     scope = (
         f"/api/v1/namespaces/{quote(targets.namespace, safe='')}/pods"
@@ -159,42 +161,40 @@ def _pods_of_nodes(client: ClusterClient, targets: Targets) -> tuple[Pod, ...]:
         else "/api/v1/pods"
     )
     if targets.all_nodes:
-        pods = _list_pods(client, scope, label_selector=targets.selector)
+        pods = _list_pods(api, scope, label_selector=targets.selector)
         return tuple(pod for pod in pods if pod.spec.node_name)
     found: list[Pod] = []
     for node in dict.fromkeys(targets.nodes):
-        client.get_object(Node, f"/api/v1/nodes/{quote(node, safe='')}")
+        api.get_object(Node, f"/api/v1/nodes/{quote(node, safe='')}")
         found += _list_pods(
-            client, scope, label_selector=targets.selector, field_selector=f"spec.nodeName={node}"
+            api, scope, label_selector=targets.selector, field_selector=f"spec.nodeName={node}"
         )
     return tuple(found)
 
 
-def _resolve(client: ClusterClient, scope: str, kind: str, name: str) -> tuple[Pod, ...]:
+def _resolve(api: ApiSource, scope: str, kind: str, name: str) -> tuple[Pod, ...]:
     if kind == "pod":
-        return (client.get_object(Pod, f"{scope}/{quote(name, safe='')}"),)
+        return (api.get_object(Pod, f"{scope}/{quote(name, safe='')}"),)
     base = scope.removesuffix("/pods")
-    if kind == "service":
-        selector = _service_selector(client, base, name)
-    else:
-        selector = _workload_selector(client, base, kind, name)
-    pods = _list_pods(client, scope, label_selector=selector)
+    is_service = kind == "service"
+    selector = _service_selector(api, base, name) if is_service else _workload_selector(api, base, kind, name)
+    pods = _list_pods(api, scope, label_selector=selector)
     if not pods:
         raise TargetError(f'{kind} "{name}" has no pods (selector {selector})')
     return pods
 
 
-def _service_selector(client: ClusterClient, base: str, name: str) -> str:
-    service = client.get_object(Service, f"{base}/services/{quote(name, safe='')}")
+def _service_selector(api: ApiSource, base: str, name: str) -> str:
+    service = api.get_object(Service, f"{base}/services/{quote(name, safe='')}")
     if not service.spec.selector:
         raise TargetError(f'service "{name}" has no selector: its endpoints are not made from pods')
     return ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
 
 
-def _workload_selector(client: ClusterClient, base: str, kind: str, name: str) -> str:
+def _workload_selector(api: ApiSource, base: str, kind: str, name: str) -> str:
     group, plural, _ = _WORKLOADS[kind]
     namespace = base.removeprefix("/api/v1")
-    workload = client.get_object(Workload, f"{group}{namespace}/{plural}/{quote(name, safe='')}")
+    workload = api.get_object(Workload, f"{group}{namespace}/{plural}/{quote(name, safe='')}")
     selector = workload.spec.selector
     if selector is None:
         raise TargetError(f'{kind} "{name}" has no selector')
@@ -211,8 +211,8 @@ def format_selector(selector: LabelSelector) -> str:
 
 
 def _list_pods(
-    client: ClusterClient, path: str, *, label_selector: str = "", field_selector: str = ""
+    api: ApiSource, path: str, *, label_selector: str = "", field_selector: str = ""
 ) -> tuple[Pod, ...]:
     return tuple(
-        client.list_objects(Pod, path, label_selector=label_selector, field_selector=field_selector).items
+        api.list_objects(Pod, path, label_selector=label_selector, field_selector=field_selector).items
     )

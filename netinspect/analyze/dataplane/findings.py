@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from netinspect.analyze.dataplane.ways import NO_SERVICES
 from netinspect.models.dataplane import READABLE, Confidence, Dataplane, NodeDataplane, Trace
 from netinspect.models.finding import Evidence, Finding, Severity, sort_findings
 
@@ -40,7 +41,7 @@ def _check_none(node: NodeDataplane) -> Iterator[Finding]:
             Severity.CRIT,
             f"kube-proxy runs in mode {mode}, but no packet comes to any rule of it: no Service with an "
             f"IPv{node.family} address can be reached from this node and its pods",
-            evidence=_evidence_of(node.leftovers),
+            evidence=_evidence_of(node.leftovers) or _nothing(node, mode),
             advice="look in kube-proxy's log for errors of its tool; a restart makes it write all rules anew",
             not_judged=(_AGAIN,),
         )
@@ -58,6 +59,19 @@ def _check_none(node: NodeDataplane) -> Iterator[Finding]:
             *(() if node.services else ("whether there are Services",)),
         ),
     )
+
+
+_PLACES = {
+    "iptables": "table nat of neither backend has a chain KUBE-SERVICES",
+    "nftables": "there is no table {table} kube-proxy",
+    "ipvs": "there is no link kube-ipvs0",
+}
+
+
+def _nothing(node: NodeDataplane, mode: str) -> tuple[Evidence, ...]:
+    """Say what was looked for, where nothing of kube-proxy was found."""
+    text = _PLACES.get(mode, "").format(table="ip" if node.family == 4 else "ip6")
+    return (Evidence(source=f"rules of IPv{node.family}", text=text),) if text else ()
 
 
 def _check_mode(node: NodeDataplane) -> Iterator[Finding]:
@@ -80,7 +94,11 @@ def _check_mode(node: NodeDataplane) -> Iterator[Finding]:
 def _check_ways(node: NodeDataplane) -> Iterator[Finding]:
     """Rules are there, but not all packets come to them."""
     missing = [
-        (trace, way) for trace in node.traces if trace.is_reached and trace.missing for way in trace.missing
+        (trace, way)
+        for trace in node.traces
+        if trace.is_reached and trace.missing
+        for way in trace.missing
+        if way != NO_SERVICES or node.services
     ]
     if not missing or not node.is_readable:
         return
@@ -95,17 +113,22 @@ def _check_ways(node: NodeDataplane) -> Iterator[Finding]:
     )
 
 
+_UNMASQUERADED = "what has to be masqueraded is not, so answers do not come back"
 _MEANINGS = {
     "prerouting": "what pods and other machines send to Services is not translated",
     "output": "what the node itself sends to Services is not translated",
-    "postrouting": "what has to be masqueraded is not, so answers do not come back",
+    "kube-svc-*": "what is sent to Services is not translated",
+    "kube-nodeports": "what is sent to node ports is not translated",
+    "postrouting": _UNMASQUERADED,
+    "mark": _UNMASQUERADED,
+    "masquerade": _UNMASQUERADED,
     "addresses": "the node does not take packets to Services for its own",
 }
 
 
 def _meaning(missing: list[tuple[Trace, str]]) -> str:
     words = {word.lower() for _, way in missing for word in way.partition(" (")[0].split()}
-    return "; ".join(meaning for word, meaning in _MEANINGS.items() if word in words)
+    return "; ".join(dict.fromkeys(meaning for word, meaning in _MEANINGS.items() if word in words))
 
 
 def _check_backends(node: NodeDataplane) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from netinspect.analyze.dataplane.traces import TABLE, count_servers, is_kubernetes_ipvs
 from netinspect.models.dataplane import DataplaneReading, OtherRules
@@ -24,6 +24,11 @@ def find_others(reading: DataplaneReading, family: int) -> tuple[OtherRules, ...
 
 def _from_nft(reading: DataplaneReading, family: int) -> Iterator[OtherRules]:
     tables = reading.nft.value.tables if isinstance(reading.nft, Known) else ()
+    return list_nft_others(tables, family)
+
+
+def list_nft_others(tables: Iterable[NftTable], family: int) -> Iterator[OtherRules]:
+    """Yield the base chains of nft's tables, but of kube-proxy's, that have rules or drop what no rule takes."""
     families = ("ip" if family == 4 else "ip6", "inet", "netdev", "bridge")
     for table in tables:
         if table.family in families and table.name != TABLE and not table.is_dormant:
@@ -48,10 +53,16 @@ def _of_table(table: NftTable) -> Iterator[OtherRules]:
 def _from_iptables(reading: DataplaneReading, family: int) -> Iterator[OtherRules]:
     for (backend, of_family), save in reading.saves.items():
         if of_family == family and isinstance(save, Known):
-            yield from _of_ruleset(save.value, f"iptables-{backend.value}")
+            yield from list_iptables_others(save.value, f"iptables-{backend.value}")
 
 
-def _of_ruleset(ruleset: Ruleset, program: str) -> Iterator[OtherRules]:
+def list_iptables_others(ruleset: Ruleset, program: str) -> Iterator[OtherRules]:
+    """Yield the base chains of iptables that have rules which are no jumps to Kubernetes' own chains, or drop the rest.
+
+    Args:
+        ruleset: of one backend and family.
+        program: the backend's name, for the place.
+    """
     for table in ruleset.tables.values():
         for chain in table.chains.values():
             rules = _foreign_rules(chain)

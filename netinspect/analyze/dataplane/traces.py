@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from netinspect.analyze.dataplane.ways import find_emptied, find_missing_hooks
 from netinspect.models.dataplane import Dataplane, DataplaneReading, Trace, VirtualServerCounts
 from netinspect.models.fact import Known
 from netinspect.models.finding import Evidence
@@ -37,7 +38,6 @@ _IPTABLES_WAYS = (
     ("OUTPUT", "KUBE-SERVICES"),
     ("POSTROUTING", "KUBE-POSTROUTING"),
 )
-_NFT_HOOKS = ("prerouting", "output", "postrouting")
 _ENDS = frozenset(("ACCEPT", "DROP", "RETURN", "REJECT", "QUEUE", "NFQUEUE"))
 
 
@@ -90,10 +90,13 @@ def _iptables_trace(ruleset: Ruleset, backend: XtablesBackend, family: int) -> I
         is_reached=None if is_unreadable else any(isinstance(ways[way], Rule) for way in _IPTABLES_WAYS[:2]),
         missing=()
         if is_unreadable
-        else tuple(
-            f"nat {chain} -> {target}{'' if isinstance(way, Rule) else way}"
-            for (chain, target), way in ways.items()
-            if not isinstance(way, Rule)
+        else (
+            *(
+                f"nat {chain} -> {target}{'' if isinstance(way, Rule) else way}"
+                for (chain, target), way in ways.items()
+                if not isinstance(way, Rule)
+            ),
+            *(() if is_ipvs else find_emptied(ruleset)),
         ),
         evidence=tuple(Evidence(source=source, text=text) for text in texts),
     )
@@ -144,7 +147,7 @@ def _nft_traces(reading: DataplaneReading, family: int) -> Iterator[Trace]:
     table = reading.nft.value.table("ip" if family == 4 else "ip6", TABLE)
     if table is None:
         return
-    missing = tuple(_missing_hooks(table))
+    missing = tuple(find_missing_hooks(table))
     # Which of them a map leads to is not asked here: the elements of maps are most of a large ruleset.
     ports = {found[1] for name in table.chains if (found := _SERVICE_CHAIN.fullmatch(name))}
     text = (
@@ -156,21 +159,10 @@ def _nft_traces(reading: DataplaneReading, family: int) -> Iterator[Trace]:
         services=len(ports),
         is_reached=None
         if table.may_be_dormant
-        else not {f"hook {hook}" for hook in _NFT_HOOKS[:2]} <= set(missing),
+        else not {"prerouting", "output"} <= {way.split(" ")[1] for way in missing},
         missing=missing,
         evidence=(Evidence(source="nft -j list table", text=text), *_base_chains(table)),
     )
-
-
-def _missing_hooks(table: NftTable) -> Iterator[str]:
-    for hook in _NFT_HOOKS:
-        bases = [
-            chain
-            for chain in table.chains.values()
-            if chain.base is not None and (chain.base.type, chain.base.hook) == ("nat", hook)
-        ]
-        if table.is_dormant or not any(chain.rules for chain in bases):
-            yield f"hook {hook}"
 
 
 def _base_chains(table: NftTable) -> Iterator[Evidence]:

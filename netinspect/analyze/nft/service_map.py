@@ -7,7 +7,7 @@ names (`cluster-ips-check`) has no entry: it is no destination with a port of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -67,6 +67,28 @@ def read_nft_map(
     )
 
 
+def read_nft_destinations(
+    family: int,
+    ruleset: NftRuleset,
+    local_addresses: Sequence[Address],
+    destinations: Iterable[Destination],
+) -> tuple[MapEntry, ...]:
+    """Return what happens to packets for destinations that no rule needs to name: by rules for whole ranges.
+
+    Args:
+        family: as for `read_nft_map`, like the next two.
+        ruleset: likewise.
+        local_addresses: likewise.
+        destinations: with addresses of the family. Those to which nothing happens have no entry.
+    """
+    local = tuple(str(each) for each in local_addresses if each.version == family)
+    reader = _Reader(tables_of(ruleset, family), family, local)
+    candidates = [
+        Candidate(address=str(each.address), protocol=each.protocol, port=each.port) for each in destinations
+    ]
+    return tuple(reader.entries_of(candidates))
+
+
 class _Reader:
     """Reads one family of one ruleset."""
 
@@ -90,7 +112,10 @@ class _Reader:
     def entries(self) -> Iterator[MapEntry]:
         collector = Collector(self._family)
         collector.add_tables(self._tables)
-        for candidate in collector.found:
+        yield from self.entries_of(collector.found)
+
+    def entries_of(self, candidates: Iterable[Candidate]) -> Iterator[MapEntry]:
+        for candidate in candidates:
             for hook in _HOOKS:
                 yield from self._entries(candidate, hook)
 

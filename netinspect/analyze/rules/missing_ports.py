@@ -57,36 +57,43 @@ def list_expected_ports(
                     )
 
 
+def find_missing_ports(
+    node: str, expected: Iterable[ExpectedPort], named: Iterable[ServiceRules]
+) -> tuple[ExpectedPort, ...]:
+    """Return the ports that a node has no rules for: a rule or an element of a map that stood for one is not there.
+
+    Args:
+        node: the node's name, of which all could be read.
+        expected: what there should be rules for.
+        named: all that was read of nodes' rules.
+    """
+    seen = {
+        (each.destination.address, each.destination.protocol, each.destination.port)
+        for each in named
+        if each.node == node
+    }
+    return tuple(each for each in expected if (each.address, each.protocol, each.port) not in seen)
+
+
 def describe_missing_ports(
-    expected: Mapping[str, Iterable[ExpectedPort]],
-    named: Iterable[ServiceRules],
+    missing: Mapping[str, Iterable[ExpectedPort]],
     families: Collection[int],
     doubtful: Collection[tuple[str, int]] = (),
 ) -> Iterator[str]:
-    """Say which ports a node has no rules for: a rule or an element of a map that stood for one is not there.
+    """Say which ports nodes have no rules for.
 
     Args:
-        expected: by node, what there should be rules for. Only nodes of which all could be read.
-        named: all that was read of the nodes' rules.
+        missing: by node, of `find_missing_ports`.
         families: those that were looked through.
         doubtful: nodes and families of whose rules not all could be judged.
     """
-    seen = {
-        (each.node, each.destination.address, each.destination.protocol, each.destination.port)
-        for each in named
-    }
-    for node, ports in expected.items():
+    for node, ports in missing.items():
         for family in families:
-            missing = [
-                each.text
-                for each in ports
-                if each.address.version == family
-                and (node, each.address, each.protocol, each.port) not in seen
-            ]
-            if missing:
-                more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+            texts = [each.text for each in ports if each.address.version == family]
+            if texts:
+                more = f" and {len(texts) - _MOST_NAMED} more" if len(texts) > _MOST_NAMED else ""
                 judged = ", as far as rules could be judged" if (node, family) in doubtful else ""
                 yield (
-                    f"node {node}, IPv{family}: no rule is for {', '.join(missing[:_MOST_NAMED])}{more}, "
-                    f"which the API has now{judged}; see kubectl netinspect dataplane --node {node}"
+                    f"node {node}, IPv{family}: no rule is for {', '.join(texts[:_MOST_NAMED])}{more}, "
+                    f"which the API has now{judged}; if that stays so, its kube-proxy lags, or something deleted rules"
                 )

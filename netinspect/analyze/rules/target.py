@@ -12,7 +12,7 @@ from netinspect.models.address import Address, parse_address
 from netinspect.models.kubernetes import Service
 
 _SERVICE_TYPES = ("service", "services", "svc")
-_PROTOCOLS = ("tcp", "udp", "sctp")
+PROTOCOLS = ("tcp", "udp", "sctp")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _BRACKETED = re.compile(r"\[([^]]+)](?::(.+))?")
 _DOTTED_NUMBERS = re.compile(r"[0-9]+(\.[0-9]*)+")
@@ -112,7 +112,9 @@ def find_port_in_address(target: RuleTarget) -> str:
 
 def _split_protocol(text: str) -> tuple[str, str]:
     rest, slash, last = text.rpartition("/")
-    return (rest, last) if slash and last in _PROTOCOLS and rest not in _SERVICE_TYPES else (text, "")
+    # The API writes them in capitals.
+    protocol = last.lower()
+    return (rest, protocol) if slash and protocol in PROTOCOLS and rest not in _SERVICE_TYPES else (text, "")
 
 
 def _read_node_port(text: str, rest: str) -> RuleTarget | None:
@@ -150,6 +152,8 @@ def _is_like_ipv6(text: str) -> bool:
 def _read_service(text: str, rest: str) -> RuleTarget | None:
     kind, slash, name = rest.rpartition("/")
     service, _, port = name.partition(":")
+    if slash and kind not in _SERVICE_TYPES and _NAME.fullmatch(kind):
+        raise UsageError(f'"{text}" is neither a service nor an address', f"did you mean -n {kind} {name}?")
     if (slash and kind not in _SERVICE_TYPES) or rest.endswith(":"):
         return None
     if "." in service and all(map(_NAME.fullmatch, service.split("."))):

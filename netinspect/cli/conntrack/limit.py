@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from netinspect.cli.flags import (
-    DEFAULT_IMAGE,
-    ConnectionFlags,
-    DebugPodFlags,
-    JudgeFlags,
-    OutputFlags,
-    TableNodeFlags,
-)
+from netinspect.cli.flags import DEFAULT_IMAGE, DebugPodFlags, JudgeFlags, OutputFlags, TableNodeFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
-    from netinspect.cluster.client import ClusterClient
+    from netinspect.cli.session import Session
     from netinspect.models.node_limit import LimitChange
     from netinspect.models.report import Report
     from netinspect.render.output_format import OutputFormat
@@ -49,7 +43,7 @@ def limit(
     judge: JudgeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Show how near nodes' conntrack tables are to their limit, what was lost, and what another limit would mean.
 
@@ -74,6 +68,10 @@ def limit(
 
     chosen = read_output(output)
     read_severity(judge.fail_on)
+    if apply and (connection.record or connection.from_):
+        raise UsageError("--apply changes a node: it excludes --record and --from")
+    if apply and connection.local:
+        raise UsageError("--apply changes a node: it excludes --local, which only reads this host")
     _check(new_limit, nodes, apply=apply, below_count=below_count, dry_run=debug_pod.dry_run)
     if new_limit is None:
         code = _show(nodes, read_window(window), judge.fail_on, chosen, output, debug_pod, connection)
@@ -110,13 +108,13 @@ def _show(
     chosen: OutputFormat,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> int:
     from functools import partial
 
     from msgspec.structs import replace
 
-    from netinspect.cli.nodes import ask_nodes_live
+    from netinspect.cli.nodes import visit_nodes
     from netinspect.cli.run import finish_judged
     from netinspect.collect.conntrack_limit import collect_limits
     from netinspect.models.debug_pod import Privilege
@@ -125,17 +123,17 @@ def _show(
     from netinspect.render.output_format import OutputFormat
     from netinspect.usecases.conntrack_limit import report_limits
 
-    client, names, left_out = _resolve(nodes, debug_pod, connection, window_s)
+    session, names, left_out = _resolve(nodes, debug_pod, connection, window_s)
     plan = build_limit_plan(window_s)
-    readings, gaps, notes = ask_nodes_live(
-        client,
+    readings, gaps, notes = visit_nodes(
+        session,
         dict.fromkeys(names, plan),
         debug_pod,
         partial(collect_limits, plan=plan),
         privilege=Privilege.SYSADMIN,
         default_timeout_s=_DEFAULT_TIMEOUT_S + window_s,
     )
-    report = report_limits(client, readings, gaps, (*left_out, *notes))
+    report = report_limits(session.api, readings, gaps, (*left_out, *notes))
     if chosen in (OutputFormat.TABLE, OutputFormat.WIDE):
         report = replace(report, notes=(*report.notes, *remarks(report.items)))
     return finish_judged(report, fail_on, COLUMNS, name_of, chosen, has_headers=not output.no_headers)
@@ -146,27 +144,27 @@ def _plan(
     nodes: TableNodeFlags,
     chosen: OutputFormat,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> int:
     from functools import partial
 
-    from netinspect.cli.nodes import ask_nodes_live
+    from netinspect.cli.nodes import visit_nodes
     from netinspect.collect.conntrack_limit import collect_limits
     from netinspect.models.debug_pod import Privilege
     from netinspect.probes.conntrack import build_limit_now_plan
     from netinspect.usecases.conntrack_limit import report_changes
 
-    client, names, left_out = _resolve(nodes, debug_pod, connection)
+    session, names, left_out = _resolve(nodes, debug_pod, connection)
     plan = build_limit_now_plan()
-    readings, gaps, notes = ask_nodes_live(
-        client,
+    readings, gaps, notes = visit_nodes(
+        session,
         dict.fromkeys(names, plan),
         debug_pod,
         partial(collect_limits, plan=plan),
         privilege=Privilege.NETADMIN,
     )
     flags = _repeat(connection, debug_pod)
-    report = report_changes(client, readings.values(), new_limit, gaps, (*left_out, *notes), flags=flags)
+    report = report_changes(session.api, readings.values(), new_limit, gaps, (*left_out, *notes), flags=flags)
     return _finish(report, chosen)
 
 
@@ -175,46 +173,48 @@ def _apply(
     nodes: TableNodeFlags,
     chosen: OutputFormat,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
     *,
     below_count: bool,
 ) -> int:
     from functools import partial
 
-    from netinspect.cli.nodes import ask_nodes_live
+    from netinspect.cli.nodes import visit_nodes
     from netinspect.models.debug_pod import Privilege
     from netinspect.probes.conntrack import build_set_limit_plan
     from netinspect.usecases.conntrack_limit import report_changes, set_limit
 
-    client, names, _ = _resolve(nodes, debug_pod, connection)
-    readings, gaps, notes = ask_nodes_live(
-        client,
+    session, names, _ = _resolve(nodes, debug_pod, connection)
+    readings, gaps, notes = visit_nodes(
+        session,
         dict.fromkeys(names, build_set_limit_plan(new_limit)),
         debug_pod,
         partial(set_limit, limit=new_limit, below_count=below_count),
         privilege=Privilege.SYSADMIN,
     )
     flags = _repeat(connection, debug_pod)
-    report = report_changes(client, readings.values(), new_limit, gaps, notes, applied=True, flags=flags)
+    report = report_changes(session.api, readings.values(), new_limit, gaps, notes, applied=True, flags=flags)
     return _finish(report, chosen)
 
 
 def _resolve(
-    nodes: TableNodeFlags, debug_pod: DebugPodFlags, connection: ConnectionFlags, window_s: float = 0.0
-) -> tuple[ClusterClient, tuple[str, ...], tuple[str, ...]]:
+    nodes: TableNodeFlags, debug_pod: DebugPodFlags, connection: SourceFlags, window_s: float = 0.0
+) -> tuple[Session, tuple[str, ...], tuple[str, ...]]:
     """Return the API server, the nodes that are meant, and notes on those left out."""
-    from netinspect.cli.run import connect, read_debug_pod_options
+    from netinspect.cli.run import read_debug_pod_options
+    from netinspect.cli.session import open_session
     from netinspect.usecases.node_targets import resolve_nodes
 
-    client = connect(connection)
-    options = read_debug_pod_options(debug_pod, client.context.own_namespace, _DEFAULT_TIMEOUT_S + window_s)
+    session = open_session(connection)
+    nodes = or_host(nodes, connection)
+    options = read_debug_pod_options(debug_pod, session.own_namespace, _DEFAULT_TIMEOUT_S + window_s)
     if options.timeout_s <= window_s:
         raise UsageError(f"--timeout {debug_pod.timeout} is not longer than --for")
-    targets = resolve_nodes(client, nodes.node or (), all_nodes=nodes.all_nodes)
-    return client, targets.nodes, targets.notes
+    targets = resolve_nodes(session.api, nodes.node or (), all_nodes=nodes.all_nodes)
+    return session, targets.nodes, targets.notes
 
 
-def _repeat(connection: ConnectionFlags, debug_pod: DebugPodFlags) -> str:
+def _repeat(connection: SourceFlags, debug_pod: DebugPodFlags) -> str:
     """Return the flags without which another command would go elsewhere, or in another way; no credentials."""
     chosen = (
         ("--kubeconfig", connection.kubeconfig),

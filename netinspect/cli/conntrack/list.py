@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Exit
 
-from netinspect.cli.flags import (
-    ConntrackConnectionFlags,
-    DebugPodFlags,
-    FlowFilterFlags,
-    ListFlags,
-    OutputFlags,
-    TableNodeFlags,
-)
+from netinspect.cli.flags import DebugPodFlags, FlowFilterFlags, ListFlags, OutputFlags, TableNodeFlags
+from netinspect.cli.source_flags import ConntrackSourceFlags, or_host
 
 if TYPE_CHECKING:
     from netinspect.models.flow_filter import FlowFilter
@@ -36,7 +30,7 @@ def list_(
     filters: FlowFilterFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConntrackConnectionFlags,
+    connection: ConntrackSourceFlags,
 ) -> None:
     """List the flows of pods, or of whole nodes, with the names behind their addresses.
 
@@ -67,15 +61,17 @@ def list_(
 
     read_output(output)
     wanted = read_filter(filters)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     chosen = read_targets_wanted(names, targets, nodes, connection)
     raise Exit(_finish(_read(chosen, wanted, debug_pod, connection), output))
 
 
 def _read(
-    chosen: Targets, wanted: FlowFilter, debug_pod: DebugPodFlags, connection: ConntrackConnectionFlags
+    chosen: Targets, wanted: FlowFilter, debug_pod: DebugPodFlags, connection: ConntrackSourceFlags
 ) -> Report[NamedFlow]:
-    from netinspect.cli.nodes import ask_nodes_live
-    from netinspect.cli.run import connect, read_debug_pod_options
+    from netinspect.cli.nodes import visit_nodes
+    from netinspect.cli.run import read_debug_pod_options
+    from netinspect.cli.session import open_session
     from netinspect.models.debug_pod import Privilege
     from netinspect.models.node_flows import NodeFlows
     from netinspect.sources.interface import NodeSource
@@ -89,18 +85,18 @@ def _read(
     )
     from netinspect.usecases.node_targets import resolve_flow_targets
 
-    client = connect(connection)
-    read_debug_pod_options(debug_pod, client.context.own_namespace)  # a wrong flag ends it before any request
-    targets = resolve_flow_targets(client, chosen)
+    session = open_session(connection)
+    read_debug_pod_options(debug_pod, session.own_namespace)  # a wrong flag ends it before any request
+    targets = resolve_flow_targets(session.api, chosen)
     by_node = choose_flows(targets, wanted)
 
     def read(source: NodeSource) -> NodeFlows:
         return read_flows(source, by_node[source.node])
 
-    before = read_cluster_state(client, slices=False)
+    before = read_cluster_state(session.api, slices=False)
     plans = {node: build_list_plan(each) for node, each in by_node.items()}
-    tables, gaps, notes = ask_nodes_live(client, plans, debug_pod, read, privilege=Privilege.NETADMIN)
-    named = Named(before=before, after=read_cluster_state(client, slices=False))
+    tables, gaps, notes = visit_nodes(session, plans, debug_pod, read, privilege=Privilege.NETADMIN)
+    named = Named(before=before, after=read_cluster_state(session.api, slices=False))
     return report_flows(tables, named, targets, gaps, notes)
 
 

@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Exit, Option
 
-from netinspect.cli.flags import (
-    ConnectionFlags,
-    DebugPodFlags,
-    JudgeFlags,
-    ListFlags,
-    OutputFlags,
-    TableNodeFlags,
-)
+from netinspect.cli.flags import DebugPodFlags, JudgeFlags, ListFlags, OutputFlags, TableNodeFlags
+from netinspect.cli.source_flags import SourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +31,7 @@ def stale(
     judge: JudgeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConnectionFlags,
+    connection: SourceFlags,
 ) -> None:
     """Find flows that lead to an endpoint that its Service has no more, or to a pod that is gone.
 
@@ -66,16 +60,18 @@ def stale(
     read_output(output)
     read_severity(judge.fail_on)
     between_s = read_window(window, LEAST_BETWEEN_S)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     chosen = read_targets_wanted(names, targets, nodes, connection)
     report = _read(chosen, between_s, debug_pod, connection)
     raise Exit(_finish(report, judge, output))
 
 
 def _read(
-    chosen: Targets, between_s: int, debug_pod: DebugPodFlags, connection: ConnectionFlags
+    chosen: Targets, between_s: int, debug_pod: DebugPodFlags, connection: SourceFlags
 ) -> JudgedReport[StaleFlow]:
-    from netinspect.cli.nodes import ask_nodes_live
-    from netinspect.cli.run import connect, read_debug_pod_options
+    from netinspect.cli.nodes import visit_nodes
+    from netinspect.cli.run import read_debug_pod_options
+    from netinspect.cli.session import open_session
     from netinspect.models.debug_pod import Privilege
     from netinspect.usecases.cluster_state import read_cluster_state
     from netinspect.usecases.conntrack_stale import (
@@ -88,24 +84,24 @@ def _read(
     from netinspect.usecases.node_targets import resolve_flow_targets
 
     timeout_s = _DEFAULT_TIMEOUT_S + between_s
-    client = connect(connection)
-    options = read_debug_pod_options(debug_pod, client.context.own_namespace, timeout_s)
+    session = open_session(connection)
+    options = read_debug_pod_options(debug_pod, session.own_namespace, timeout_s)
     if options.timeout_s <= between_s:
         raise UsageError(f"--timeout {debug_pod.timeout} is not longer than --for")
-    targets = resolve_flow_targets(client, chosen)
-    before = read_cluster_state(client)
+    targets = resolve_flow_targets(session.api, chosen)
+    before = read_cluster_state(session.api)
     if not can_judge(before):
         return report_unjudged(before)
     plans = build_stale_plans(targets, between_s)
-    samples, gaps, notes = ask_nodes_live(
-        client,
+    samples, gaps, notes = visit_nodes(
+        session,
         plans,
         debug_pod,
         build_stale_job(before, targets, plans),
         privilege=Privilege.NETADMIN,
         default_timeout_s=timeout_s,
     )
-    return report_stale(samples, before, read_cluster_state(client), gaps, (*targets.notes, *notes))
+    return report_stale(samples, before, read_cluster_state(session.api), gaps, (*targets.notes, *notes))
 
 
 def _finish(report: JudgedReport[StaleFlow], judge: JudgeFlags, output: OutputFlags) -> int:

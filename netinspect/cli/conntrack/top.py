@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Exit, Option
 
 from netinspect.cli.flags import (
-    ConntrackConnectionFlags,
     DebugPodFlags,
     FlowFilterFlags,
     JudgeFlags,
@@ -15,6 +14,7 @@ from netinspect.cli.flags import (
     OutputFlags,
     TableNodeFlags,
 )
+from netinspect.cli.source_flags import ConntrackSourceFlags, or_host
 from netinspect.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def top(
     judge: JudgeFlags,
     output: OutputFlags,
     debug_pod: DebugPodFlags,
-    connection: ConntrackConnectionFlags,
+    connection: ConntrackSourceFlags,
 ) -> None:
     """Count the entries of nodes' tables: by pod, Service, external peer, state and protocol.
 
@@ -81,6 +81,7 @@ def top(
     read_severity(judge.fail_on)
     between_s = read_window(window) if window else 0
     options = _read_options(by, limit, sort, between_s)
+    nodes = or_host(nodes, connection, names, targets.selector, targets.all_namespaces)
     chosen = read_targets_wanted(names, targets, nodes, connection)
     report = _read(chosen, read_filter(filters), options, between_s, debug_pod, connection)
     raise Exit(_finish(report, judge, output, has_growth=bool(between_s)))
@@ -114,10 +115,11 @@ def _read(
     options: TopOptions,
     between_s: int,
     debug_pod: DebugPodFlags,
-    connection: ConntrackConnectionFlags,
+    connection: ConntrackSourceFlags,
 ) -> JudgedReport[NodeFlowCounts]:
-    from netinspect.cli.nodes import ask_nodes_live
-    from netinspect.cli.run import DEFAULT_TIMEOUT_S, connect, read_debug_pod_options
+    from netinspect.cli.nodes import visit_nodes
+    from netinspect.cli.run import DEFAULT_TIMEOUT_S, read_debug_pod_options
+    from netinspect.cli.session import open_session
     from netinspect.models.debug_pod import Privilege
     from netinspect.models.flow_counts import NodeCounts
     from netinspect.sources.interface import NodeSource
@@ -126,24 +128,24 @@ def _read(
     from netinspect.usecases.conntrack_top import build_count_plan, count_flows, report_top
     from netinspect.usecases.node_targets import resolve_flow_targets
 
-    client = connect(connection)
-    read_debug_pod_options(debug_pod, client.context.own_namespace)  # a wrong flag ends it before any request
-    targets = resolve_flow_targets(client, chosen)
+    session = open_session(connection)
+    read_debug_pod_options(debug_pod, session.own_namespace)  # a wrong flag ends it before any request
+    targets = resolve_flow_targets(session.api, chosen)
     by_node = choose_flows(targets, wanted)
-    state = read_cluster_state(client, slices=False)
+    state = read_cluster_state(session.api, slices=False)
 
     def count(source: NodeSource) -> NodeCounts:
         return count_flows(source, by_node[source.node], state, between_s)
 
-    counts, gaps, notes = ask_nodes_live(
-        client,
+    counts, gaps, notes = visit_nodes(
+        session,
         {node: build_count_plan(each, between_s) for node, each in by_node.items()},
         debug_pod,
         count,
         privilege=Privilege.NETADMIN,
         default_timeout_s=DEFAULT_TIMEOUT_S + between_s,
     )
-    later = read_cluster_state(client, slices=False)
+    later = read_cluster_state(session.api, slices=False)
     return report_top(counts, state, targets, wanted, options, gaps, notes, later=later)
 
 

@@ -20,7 +20,7 @@ rows = st.builds(
     inode=st.integers(1, 2**32),
     netnsid=st.none() | st.integers(0, 2**31 - 1),
     pid=st.none() | st.integers(1, 2**22),
-    command=st.text(),
+    command=st.text().map(lambda text: text.replace(" ", "").replace("/", "")),
 )
 
 
@@ -42,6 +42,23 @@ def test_reads_what_lsns_would_print(
         "namespaces": [print_row(row, as_strings=as_strings, unassigned=unassigned) for row in listed]
     }
     assert parse_lsns(msgspec.json.encode(document)) == tuple(listed)
+
+
+@pytest.mark.parametrize(
+    ("command", "program"),
+    [
+        ("/usr/bin/redis-server --requirepass hunter2", "redis-server"),
+        ("sleep 86400", "sleep"),
+        ("nginx: master process", "nginx:"),
+        ("/pause", "pause"),
+        (" hunter2", ""),
+        ("", ""),
+    ],
+)
+def test_of_a_command_line_only_the_program_is_kept(command: str, program: str) -> None:
+    document = {"namespaces": [{"ns": 7, "netnsid": "0", "pid": 1, "command": command}]}
+    [row] = parse_lsns(msgspec.json.encode(document))
+    assert row.command == program
 
 
 def test_a_row_whose_id_could_not_be_asked_for_is_left_out() -> None:

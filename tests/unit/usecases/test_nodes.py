@@ -13,6 +13,7 @@ from netinspect.errors import (
     DebugPodError,
     Interrupted,
     NetinspectError,
+    NotRecordedError,
     UsageError,
 )
 from netinspect.models.fact import Gap, Reason
@@ -88,6 +89,31 @@ def test_where_all_nodes_fail_the_command_does() -> None:
     jobs = {name: fails(ClusterError("gone")) for name in ("node-a", "node-b")}
     with pytest.raises(ClusterError, match="gone"):
         ask_nodes(jobs, never)
+
+
+def test_of_many_failures_the_first_nodes_is_told_whichever_came_first() -> None:
+    """A recording of the command has to end with the same words."""
+    is_second_over = threading.Event()
+
+    def first() -> str:
+        assert is_second_over.wait(10)
+        raise DebugPodError("the first node's")
+
+    def second() -> str:
+        try:
+            raise ClusterError("the second node's")
+        finally:
+            is_second_over.set()
+
+    with pytest.raises(DebugPodError, match="the first node's"):
+        ask_nodes({"a": first, "b": second}, never)
+
+
+def test_what_a_recording_does_not_hold_of_a_node_is_a_gap_of_that_name() -> None:
+    """Beside the answers of the others."""
+    jobs = {"a": lambda: "x", "b": fails(NotRecordedError("nothing of node b"))}
+    _, gaps = ask_nodes(jobs, never)
+    assert gaps == (Gap("node/b", "the node", Reason.NOT_RECORDED, "nothing of node b"),)
 
 
 def test_no_more_than_so_many_are_asked_at_a_time() -> None:

@@ -20,12 +20,8 @@ from netinspect.parse.iptables_save import parse_iptables_save
 from netinspect.parse.ipvsadm import parse_listed
 from netinspect.parse.nft_json import parse_nft_json
 from netinspect.probes.rules import SAVES
-from netinspect.usecases.rules import (
-    RulesWish,
-    report_chains,
-    report_rules,
-    report_virtual_servers,
-)
+from netinspect.usecases.rule_listings import report_chains, report_virtual_servers
+from netinspect.usecases.rules import RulesWish, report_rules
 from tests.unit.analyze.build import link
 from tests.unit.flow_world import DENIED, STATE
 
@@ -214,11 +210,68 @@ def test_a_port_without_rules_is_named_though_others_have_some(
 ) -> None:
     expected = [
         f"node node-a, IPv{family}: no rule is for {names}, which the API has now; "
-        "see kubectl netinspect dataplane --node node-a"
+        "if that stays so, its kube-proxy lags, or something deleted rules"
         for family, names in ((4, v4), (6, v6))
         if names
     ]
     assert missed(report(reading(v6=save()), *targets)) == expected
+
+
+REFUSING = Known(
+    parse_nft_json(
+        """{"nftables": [
+        {"metainfo": {"version": "1.0.6", "release_name": "x", "json_schema_version": 1}},
+        {"table": {"family": "ip", "name": "kube-proxy", "handle": 1}},
+        {"chain": {"family": "ip", "table": "kube-proxy", "name": "nat-prerouting", "handle": 2,
+          "type": "nat", "hook": "prerouting", "prio": -100, "policy": "accept"}},
+        {"chain": {"family": "ip", "table": "kube-proxy", "name": "filter-forward", "handle": 4,
+          "type": "filter", "hook": "forward", "prio": -110, "policy": "accept"}},
+        {"rule": {"family": "ip", "table": "kube-proxy", "chain": "nat-prerouting", "handle": 3, "expr": [
+          {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": "10.96.0.30"}},
+          {"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 80}},
+          {"dnat": {"addr": "10.244.1.5", "port": 8080}}]}},
+        {"rule": {"family": "ip", "table": "kube-proxy", "chain": "filter-forward", "handle": 5, "expr": [
+          {"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}},
+            "right": {"prefix": {"addr": "10.96.0.0", "len": 16}}}},
+          {"reject": {"type": "icmp", "expr": "port-unreachable"}}]}}]}"""
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "service", "is_missed"),
+    [("web:80/tcp", "web", True), ("10.96.0.20:80/tcp", "web", False), ("10.96.77.77:9/UDP", "", False)],
+)
+def test_what_no_rule_names_may_be_refused_with_its_whole_range(
+    target: str, service: str, is_missed: bool
+) -> None:
+    """As kube-proxy's nftables mode refuses ports at ClusterIPs that no Service has."""
+    read = replace(reading(Known("nftables")), nft=REFUSING)
+    found = report(read, target, families=(4,))
+    [rules] = found.items
+    assert (rules.service, rules.hooks) == (service, (Hook.PREROUTING,))
+    assert [branch.outcome for branch in rules.branches] == [Outcome.REJECT]
+    assert bool(missed(found)) == is_missed
+    assert not any("takes packets to" in note for note in found.notes)
+
+
+def test_rules_of_others_that_packets_meet_are_named() -> None:
+    """A map is read from one framework; the kernel asks all of them."""
+    others = save("[0:0] -A PREROUTING -d 10.96.0.20/32 -j DROP", tool="iptables-nft-save")
+    read = replace(reading(Known("nftables"), v4=others), nft=REFUSING)
+    notes = report(read, families=(4,)).notes
+    text = "node node-a, IPv4: not looked through, though packets meet them, too: iptables-nft nat PREROUTING (1 rule)"
+    assert text in notes
+    assert not any("IPv6: not looked through" in note for note in notes)
+
+
+def test_rules_for_services_in_another_framework_are_named() -> None:
+    read = replace(reading(Known("nftables"), v4=save(*to_web())), nft=REFUSING)
+    notes = report(read, families=(4,)).notes
+    assert (
+        "node node-a, IPv4: iptables-nft-save has rules for Services, too; "
+        "see kubectl netinspect dataplane --node node-a"
+    ) in notes
 
 
 def test_no_port_is_missed_where_none_was_looked_for() -> None:

@@ -317,6 +317,116 @@ def test_a_base_chain_without_rules() -> None:
     assert node.traces[0].missing == ("hook output",)
 
 
+EMPTIED = {
+    "KUBE-SERVICES": (
+        ("nat KUBE-SERVICES -> KUBE-SVC-*", "nat KUBE-SERVICES -> KUBE-NODEPORTS"),
+        "sent to Services",
+    ),
+    "KUBE-MARK-MASQ": (("nat KUBE-MARK-MASQ -> MARK",), "masqueraded"),
+    "KUBE-POSTROUTING": (("nat KUBE-POSTROUTING -> MASQUERADE",), "masqueraded"),
+}
+
+
+def without_rules(text: str, *prefixes: str) -> Known[Ruleset]:
+    # Counters stand before the rules.
+    kept = [
+        line for line in text.splitlines(keepends=True) if not line.partition("] ")[2].startswith(prefixes)
+    ]
+    assert len(kept) < len(text.splitlines())
+    return Known(parse_iptables_save("".join(kept)))
+
+
+@pytest.mark.parametrize("chain", EMPTIED)
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_chain_of_kube_proxy_that_is_empty(chain: str, family: int) -> None:
+    """The jumps from the hooks are there, and lead to nothing: as bad as if they were not."""
+    reading = captured(IPTABLES)
+    # What refuses Services without endpoints is in the filter table, in a chain of the same name.
+    saved = without_rules(
+        IPTABLES.text(SAVED[family]), f"-A {chain} ", f"-A {chain}\n", "-A KUBE-EXTERNAL-SERVICES "
+    )
+    node, found = judge(replace(reading, saves={**reading.saves, (NFT, family): saved}), family=family)
+    ways, words = EMPTIED[chain]
+    assert node.dataplane is Dataplane.IPTABLES
+    assert node.traces[0].missing == ways
+    assert found["dataplane-jump-missing"].severity is Severity.CRIT
+    assert words in found["dataplane-jump-missing"].message
+
+
+def test_no_service_needs_no_rule() -> None:
+    """A family without Services has empty chains by right; with Services that have no endpoints, they refuse."""
+    reading = captured(IPTABLES)
+    text = IPTABLES.text(SAVED[6])
+    bare_chains = without_rules(
+        text,
+        "-A KUBE-SERVICES ",
+        "-A KUBE-NODEPORTS ",
+        "-A KUBE-EXTERNAL-SERVICES ",
+        "-A KUBE-SVC",
+        "-A KUBE-SEP",
+    )
+    emptied = replace(reading, saves={**reading.saves, (NFT, 6): bare_chains})
+    _, found = judge(emptied, replace(HINTS, services=Known({4: 3})), family=6)
+    assert found == {}
+    _, found = judge(emptied, family=6)
+    assert [*found] == ["dataplane-jump-missing"]
+    lines = text.splitlines(keepends=True)
+    refusing = "".join(
+        line
+        for line in lines
+        if not line.startswith("-A KUBE-SERVICES ") or "-j REJECT" in line or "NODEPORTS" in line
+    )
+    assert "-j REJECT" in refusing
+    saves = {**reading.saves, (NFT, 6): Known(parse_iptables_save(refusing))}
+    _, found = judge(replace(reading, saves=saves), family=6)
+    assert found == {}
+
+
+def test_node_ports_that_nothing_leads_to() -> None:
+    """The last rule of KUBE-SERVICES sends what is for the node itself to them."""
+    node, found = judge(with_saves(captured(IPTABLES), IPTABLES, drop="-j KUBE-NODEPORTS"), family=6)
+    assert node.traces[0].missing == ("nat KUBE-SERVICES -> KUBE-NODEPORTS",)
+    assert "what is sent to node ports is not translated" in found["dataplane-jump-missing"].message
+
+
+@pytest.mark.parametrize(
+    ("chain", "missing", "id_"),
+    [
+        (
+            "services",
+            (
+                "hook prerouting (chain nat-prerouting leads to no map)",
+                "hook output (chain nat-output leads to no map)",
+            ),
+            "dataplane-rules-missing",
+        ),
+        (
+            "masquerading",
+            ("hook postrouting (chain nat-postrouting leads to no masquerade)",),
+            "dataplane-jump-missing",
+        ),
+    ],
+)
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_chain_of_nft_that_is_empty(chain: str, missing: tuple[str, ...], id_: str, family: int) -> None:
+    reading = captured(NFTABLES)
+    assert isinstance(reading.nft, Known)
+    tables = tuple(
+        replace(each, chains={**each.chains, chain: replace(each.chains[chain], rules=())})
+        for each in reading.nft.value.tables
+    )
+    node, found = judge(replace(reading, nft=Known(NftRuleset(tables=tables))), family=family)
+    assert (*node.traces, *node.leftovers)[0].missing == missing
+    assert found[id_].severity is Severity.CRIT
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_where_nothing_was_found_it_is_said_what_was_looked_for(family: int) -> None:
+    _, found = judge(replace(bare(), kube_proxy_mode=Known("nftables")), family=family)
+    [piece] = found["dataplane-rules-missing"].evidence
+    assert piece.text == f"there is no table {'ip' if family == 4 else 'ip6'} kube-proxy"
+
+
 def test_leftovers_that_packets_meet() -> None:
     """iptables rules below an nftables kube-proxy: high; and the other way round, with what removes them."""
     node, found = judge(with_saves(captured(NFTABLES), IPTABLES), family=6)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from netinspect.analyze.rules.missing_ports import (
     ExpectedPort,
     describe_missing_ports,
+    find_missing_ports,
     list_expected_ports,
 )
 from netinspect.analyze.rules.service_rules import build_service_names, name_rules
@@ -40,7 +41,8 @@ def test_of_a_node_as_kube_proxy_left_it_nothing_is_said(node: CapturedNode) -> 
     ports = expected(node)
     rules = [each for family in (4, 6) for each in named(node, family)]
     assert len(ports) >= 5
-    assert [*describe_missing_ports({NODE: ports}, rules, (4, 6))] == []
+    assert find_missing_ports(NODE, ports, rules) == ()
+    assert [*describe_missing_ports({NODE: ()}, (4, 6))] == []
 
 
 @ALL
@@ -50,12 +52,15 @@ def test_what_is_taken_away_is_named(node: CapturedNode) -> None:
     for lost in (ports[0], ports[-1]):
         left = [each for each in rules if not is_for(each, lost)]
         assert len(left) < len(rules)
-        [note] = describe_missing_ports({NODE: ports}, left, (4, 6))
+        missing = find_missing_ports(NODE, ports, left)
+        assert missing == (lost,)
+        assert find_missing_ports("another-node", ports, rules) == ports
+        [note] = describe_missing_ports({NODE: missing}, (4, 6))
         assert note == (
             f"node {NODE}, IPv{lost.address.version}: no rule is for {lost.text}, which the API has now; "
-            f"see kubectl netinspect dataplane --node {NODE}"
+            "if that stays so, its kube-proxy lags, or something deleted rules"
         )
-        assert [*describe_missing_ports({NODE: ports}, left, (10 - lost.address.version,))] == []
+        assert [*describe_missing_ports({NODE: missing}, (10 - lost.address.version,))] == []
 
 
 def is_for(rules: ServiceRules, port: ExpectedPort) -> bool:
@@ -117,9 +122,9 @@ def test_nothing_is_expected_of_services_without_rules(before: str, after: str) 
 def test_many_are_counted_and_doubt_is_told() -> None:
     ports = tuple(list_expected_ports([service()], (), ""))
     many = tuple(replace(each, port=each.port + n) for n in range(10) for each in ports[:1])
-    [note] = describe_missing_ports({NODE: many}, (), (4, 6), {(NODE, 4)})
+    [note] = describe_missing_ports({NODE: many}, (4, 6), {(NODE, 4)})
     assert note == (
         f"node {NODE}, IPv4: no rule is for demo/web:http 10.96.0.20:80/tcp, demo/web:http 10.96.0.20:81/tcp, "
         "demo/web:http 10.96.0.20:82/tcp and 7 more, which the API has now, as far as rules could be judged; "
-        f"see kubectl netinspect dataplane --node {NODE}"
+        "if that stays so, its kube-proxy lags, or something deleted rules"
     )

@@ -1,0 +1,1 @@
+"""Recordings as files: the format is in docs/recording.md."""
