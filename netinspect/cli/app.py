@@ -22,6 +22,7 @@ from netinspect.cli.nftables import nftables
 from netinspect.cli.pods import pods
 from netinspect.cli.rules import rules
 from netinspect.cli.services import services
+from netinspect.cli.snapshot import snapshot
 from netinspect.cli.veth import veth
 
 _HELP = """Read the network of Kubernetes nodes, parsed and matched with the API.
@@ -84,6 +85,7 @@ _COMMANDS = (
     (iptables, "iptables", "Show Services as iptables has them, or chains rule by rule"),
     (nftables, "nftables", "Show Services as nftables has them, or chains rule by rule"),
     (ipvs, "ipvs", "List the virtual servers of IPVS with Services, real servers and pods"),
+    (snapshot, "snapshot", "Record what all reading commands read, once, in one file"),
     (exec_, "exec", "Run a tool in a pod's network namespace"),
     (cleanup, "cleanup", "Delete debug pods that are still there"),
     (schema, "schema", "Print the JSON Schema of a command's output"),

@@ -39,30 +39,34 @@ def check_files(flags: SourceFlags) -> None:
             raise UsageError(f"{flag} names no file", "is the variable set that it comes from?")
 
 
-def start_recording(flags: SourceFlags, namespace: str) -> RecordingWriter:
+def start_recording(
+    invocation: Context, path: str, namespace: str, *, is_snapshot: bool = False
+) -> RecordingWriter:
     """Begin to write a recording; it is finished when the command ends.
 
     Args:
-        flags: where it is to be written.
+        invocation: the command line.
+        path: of the file.
         namespace: in which the command looks for names.
+        is_snapshot: whether it is going to hold a cluster at large.
 
     Raises:
         UsageError: nothing is going to be read.
         RecordingError: it cannot be written there.
     """
-    if is_given(flags.invocation, "dry_run"):
+    if is_given(invocation, "dry_run") and not is_snapshot:
         raise UsageError("--dry-run and --record exclude each other: no node is read")
     from netinspect.archive.writer import RecordingWriter
 
     writer = RecordingWriter(
-        Path(flags.record),
+        Path(path),
         made_at=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         made_by=__version__,
-        command=describe_command(flags.invocation),
-        is_snapshot=False,
+        command=describe_command(invocation),
+        is_snapshot=is_snapshot,
         namespace=namespace,
     )
-    flags.invocation.with_resource(_finishing(writer, flags.record))
+    invocation.with_resource(_finishing(writer, path))
     return writer
 
 

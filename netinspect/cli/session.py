@@ -99,7 +99,7 @@ def open_session(flags: SourceFlags) -> Session:
         return LiveSession(client)
     from netinspect.cli.record import start_recording
 
-    return LiveSession(client, start_recording(flags, client.namespace))
+    return LiveSession(client, start_recording(flags.invocation, flags.record, client.namespace))
 
 
 def describe_ways(opened: OpenedNodes, names: Iterable[str]) -> tuple[str, ...]:

@@ -74,6 +74,11 @@ def _narrowed(probe: Probe, words: tuple[str, ...]) -> Probe:
     return replace(probe, argv=argv)
 
 
+def widen_argv(argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command whose listing a narrowed one passes on in part; () where it is none such."""
+    return argv[5:] if argv[:3] == ("sh", "-c", read_script("narrow.sh")) else ()
+
+
 def _named(probe: Probe, suffix: str) -> Probe:
     return replace(probe, name=f"{probe.name}{suffix}")
 

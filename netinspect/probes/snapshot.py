@@ -26,7 +26,11 @@ def build_snapshot_plan(pods: tuple[Pod, ...]) -> Plan:
     """
     netns = build_veth_plan(pods, peers_of_pods=True)
     first = (conntrack.LIMITS, conntrack.STATISTICS, *conntrack.build_flow_probes())
-    again = (conntrack.LIMITS_AGAIN, conntrack.STATISTICS_AGAIN, *conntrack.build_flow_probes(suffix="-again"))
+    again = (
+        conntrack.LIMITS_AGAIN,
+        conntrack.STATISTICS_AGAIN,
+        *conntrack.build_flow_probes(suffix="-again"),
+    )
     between = (
         *netns.node_probes,
         *build_rules_plan().node_probes,

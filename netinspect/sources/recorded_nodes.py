@@ -16,12 +16,15 @@ from netinspect.models.debug_pod import Privilege
 from netinspect.models.recording import RecordedTrip, Recording
 from netinspect.parse.frames import Sinks
 from netinspect.probes.catalog import LISTINGS
+from netinspect.probes.conntrack import widen_argv
 from netinspect.probes.plan import NODE, Plan, PodScope
 from netinspect.sources.recorded_api import describe_holdings
 from netinspect.sources.recorded_error import restore_error
 
 Identity: TypeAlias = tuple[str, str, tuple[str, ...]]
-"""Key and name of a probe, and its argv: () for a listing."""
+"""Key and name of a probe, and its argv: () for a listing. By its argv a probe is found again, whatever its name."""
+
+_Question: TypeAlias = tuple[str, tuple[str, ...]]
 
 _LISTED = tuple((NODE, name, ()) for name in LISTINGS)
 
@@ -132,8 +135,8 @@ class _Trips:
 
     def __init__(self) -> None:
         self.trips: list[RecordedTrip] = []
-        self._groups: dict[Identity, list[_Group]] = {}
-        self._taken: dict[tuple[Identity, frozenset[str]], int] = {}
+        self._groups: dict[_Question, list[_Group]] = {}
+        self._taken: dict[tuple[_Question, frozenset[str]], int] = {}
         self._lock = threading.Lock()
 
     def add(self, trip: RecordedTrip) -> None:
@@ -143,7 +146,7 @@ class _Trips:
         for each in trip.results:
             by_identity.setdefault((each.outcome.key, each.outcome.name, each.argv), []).append(each.outcome)
         for identity, results in by_identity.items():
-            self._groups.setdefault(identity, []).append(_Group(trip, tuple(results)))
+            self._groups.setdefault(_question_of(identity), []).append(_Group(trip, tuple(results)))
 
     def take(self, identity: Identity, pods: frozenset[str]) -> _Group | None:
         """Return the answer whose turn it is; after the last, the last again.
@@ -152,15 +155,20 @@ class _Trips:
             identity: of the question.
             pods: what a listing has to be about: all of them, or else some.
         """
-        groups = self._groups.get(identity, [])
+        groups = self._groups.get(_question_of(identity), [])
+        if not groups and (whole := widen_argv(identity[2])):
+            # The whole listing answers for a part of it, too: who asks for a part leaves out what it does not need.
+            identity = (identity[0], identity[1], whole)
+            groups = self._groups.get(_question_of(identity), [])
         usable = [each for each in groups if pods <= set(each.trip.pods)]
         usable = usable or [each for each in groups if pods & set(each.trip.pods)]
         if not usable:
             return None
         with self._lock:
-            number = self._taken.get((identity, pods), 0)
-            self._taken[identity, pods] = number + 1
-        return usable[min(number, len(usable) - 1)]
+            number = self._taken.get((_question_of(identity), pods), 0)
+            self._taken[_question_of(identity), pods] = number + 1
+        group = usable[min(number, len(usable) - 1)]
+        return replace(group, results=tuple(replace(each, name=identity[1]) for each in group.results))
 
     def has_looked_for(self, pod: str) -> bool:
         """Whether a trip was, among others, about this pod."""
@@ -181,6 +189,12 @@ class _Trips:
         for trip in self.trips:
             if trip.error is not None:
                 raise restore_error(trip.error)
+
+
+def _question_of(identity: Identity) -> _Question:
+    """Return what is asked, and where: of a snapshot, two commands' probes of one name may be different questions."""
+    key, name, argv = identity
+    return key, argv or (name,)
 
 
 def _pour(result: CommandResult, sinks: Sinks) -> CommandResult:

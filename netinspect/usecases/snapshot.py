@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from netinspect.models.report import Report
 from netinspect.models.snapshot_entry import SnapshotEntry
 from netinspect.probes.plan import NODE
 from netinspect.probes.snapshot import build_snapshot_plan
+from netinspect.usecases.attempts import attempt
 from netinspect.usecases.dns import look_up
 from netinspect.usecases.dns_targets import read_dns_cluster
 from netinspect.usecases.dns_wish import build_wish
@@ -27,7 +29,7 @@ from netinspect.usecases.readings import group_by_node
 if TYPE_CHECKING:
     from netinspect.sources.interface import ApiSource, NodeSource, OpenNode
 
-KIND = "SnapshotNodeList"
+_KIND = "SnapshotNodeList"
 
 _NAMESPACED = (
     ("/api/v1", "pods"),
@@ -46,7 +48,6 @@ _CHANGING = ("pods", "services", "endpointslices", "nodes")
 
 _CONFIG_MAPS = ("coredns", "kube-proxy", "node-local-dns", "cilium-config")
 _SYSTEM = "kube-system"
-_NOT_FOUND, _FORBIDDEN = 404, 403
 
 
 class SnapshotWish(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +93,7 @@ def take_snapshot(
     again = {path: paths[path] for path in paths if path.rpartition("/")[2] in _CHANGING}
     gaps += [gap for gap in _list_gaps(_read_all(api, again)) if gap not in gaps]
     return Report(
-        kind=KIND,
+        kind=_KIND,
         items=tuple(entry for entry, _ in entries.values()),
         gaps=(*gaps, *node_gaps, *(gap for _, found in entries.values() for gap in found)),
     )
@@ -116,16 +117,7 @@ def _read_all(api: ApiSource, paths: Mapping[str, type[Any]]) -> dict[str, Fact[
 
 
 def _read(api: ApiSource, type_: type[Any], path: str) -> Fact[tuple[Any, ...]]:
-    try:
-        return Known(tuple(api.list_objects(type_, path).items))
-    except DeadlineError:
-        raise
-    except ClusterError as error:
-        return Unavailable(_reason_of(error), error.message)
-
-
-def _reason_of(error: ClusterError) -> Reason:
-    return Reason.PERMISSION_DENIED if error.status == _FORBIDDEN else Reason.FAILED
+    return attempt(lambda: tuple(api.list_objects(type_, path).items))
 
 
 def _pods_of(lists: Mapping[str, Fact[tuple[Any, ...]]]) -> tuple[Pod, ...]:
@@ -145,13 +137,10 @@ def _list_gaps(lists: Mapping[str, Fact[tuple[Any, ...]]]) -> Iterator[Gap]:
 
 def _read_config_maps(api: ApiSource) -> Iterator[Gap]:
     for name in _CONFIG_MAPS:
-        try:
-            api.get_object(dict, f"/api/v1/namespaces/{_SYSTEM}/configmaps/{name}")
-        except DeadlineError:
-            raise
-        except ClusterError as error:
-            if error.status != _NOT_FOUND:
-                yield Gap("cluster", f"the ConfigMap {_SYSTEM}/{name}", _reason_of(error), error.message)
+        path = f"/api/v1/namespaces/{_SYSTEM}/configmaps/{name}"
+        found = attempt(partial(api.get_object, dict, path))
+        if isinstance(found, Unavailable) and found.reason is not Reason.NOT_FOUND:
+            yield Gap("cluster", f"the ConfigMap {_SYSTEM}/{name}", found.reason, found.detail)
 
 
 def _jobs(
@@ -188,7 +177,9 @@ def _read_node(
 def _ask_dns(api: ApiSource, source: NodeSource, namespace: str) -> Iterator[Gap]:
     """Put the questions that `dns` puts when no name is given. The answers are kept; nothing is judged here."""
     try:
-        wish = build_wish(names=(), types=(), namespace=namespace or api.namespace, node=source.node, pod=None)
+        wish = build_wish(
+            names=(), types=(), namespace=namespace or api.namespace, node=source.node, pod=None
+        )
         look_up(api, source, wish, read_dns_cluster(api))
     except DeadlineError:
         raise

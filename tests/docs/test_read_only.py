@@ -33,6 +33,7 @@ from netinspect.probes import (
     dns,
     dns_servers,
     rules,
+    snapshot,
     watch,
 )
 from netinspect.probes.plan import Plan, Probe, guard_argv
@@ -88,6 +89,7 @@ MADE: dict[str, tuple[Any, ...]] = {
     "build_dns_probe": (dns.build_dns_probe((QUERY,)), dns.build_dns_probe((QUERY,), netns=NETNS)),
     "build_resolver_plan": (dns.build_resolver_plan(POD),),
     "build_links_plan": (dns_servers.build_links_plan(),),
+    "build_snapshot_plan": (snapshot.build_snapshot_plan((POD,)),),
     "build_series_plan": (dns_servers.build_series_plan((QUERY,), rounds=2, pause_s=0.1, limit_s=9),),
 }
 # The one plan that changes a node.
@@ -106,7 +108,12 @@ def list_probes() -> Iterator[Probe]:
             yield made
 
 
-PROBES = list(dict.fromkeys(list_probes()))
+# A snapshot gives another name to what two commands ask under one name: the command is the same.
+PROBES = [
+    probe
+    for probe in dict.fromkeys(list_probes())
+    if not (probe.name[-2:] == "-2" and probe.name[:-2] in {each.name for each in list_probes()})
+]
 
 # Of the shell itself (POSIX.1-2017, Shell & Utilities, 2.14), and what every shell has built in. Not eval, ".", trap.
 BUILTINS = {
