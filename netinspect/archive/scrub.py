@@ -1,8 +1,9 @@
 """What is never recorded, taken out of objects of the API and of nodes' output.
 
 What goes: values that people give to their programs (environment, command lines, hooks, headers of HTTP probes,
-volumes), copies of whole objects (last-applied-configuration, managedFields), the names of image pull secrets, and
-whatever has the shape of a private key or a bearer token, wherever it stands.
+volumes) and what quotes them (messages of containers' ends, texts of events), copies of whole objects
+(last-applied-configuration, managedFields), the names of image pull secrets, and whatever has the shape of a private
+key or a bearer token, wherever it stands.
 """
 
 from __future__ import annotations
@@ -18,6 +19,18 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _GONE_FROM_SPEC = ("imagePullSecrets", "volumes")
 _GONE_FROM_CONTAINER = ("command", "args", "lifecycle", "volumeMounts", "volumeDevices")
+_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+_STATES = ("state", "lastState")
+_KEPT_EVENTS = frozenset(
+    (
+        *("FailedCreatePodSandBox", "NetworkNotReady", "SandboxChanged", "Scheduled", "FailedScheduling"),
+        *("NodeNotReady", "NodeReady", "FailedToUpdateEndpoint", "FailedToUpdateEndpointSlices"),
+        *("EnsuringLoadBalancer", "EnsuredLoadBalancer", "SyncLoadBalancerFailed", "IPAllocationFailed"),
+    )
+)
+"""Reasons of events whose text is about the network. Others quote command lines, output of probes, names of Secrets."""
+
+_MACHINE_IDS = ("machineID", "systemUUID", "bootID")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _KEPT_OF_MANAGED_FIELDS = ("manager", "operation", "time")
 _KEPT_CONFIG_MAPS = {
@@ -62,6 +75,8 @@ def scrub_object(value: dict[str, Any]) -> dict[str, Any]:
         return {key: _scrub(each) for key, each in value.items() if key not in ("data", "stringData")}
     if kind == "ConfigMap" and not _is_kept(value):
         return {key: _scrub(each) for key, each in value.items() if key not in ("data", "binaryData")}
+    if kind == "Event" and value.get("reason") not in _KEPT_EVENTS:
+        return {key: _scrub(each) for key, each in value.items() if key not in ("message", "note")}
     scrubbed_object: dict[str, Any] = _scrub(value)
     return scrubbed_object
 
@@ -143,6 +158,28 @@ def _scrub_container(value: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _scrub_statuses(value: Any) -> Any:
+    """Leave out what a container said at its end, and what could not be run: a runtime quotes the command."""
+    return _of_each(
+        value,
+        lambda status: {
+            key: _scrub_state(each) if key in _STATES else _scrub(each) for key, each in status.items()
+        },
+    )
+
+
+def _scrub_state(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return _scrub(value)
+    return {key: _without(each, "message") for key, each in value.items()}
+
+
+def _without(value: Any, *names: str) -> Any:
+    if not isinstance(value, dict):
+        return _scrub(value)
+    return {key: _scrub(each) for key, each in value.items() if key not in names}
+
+
 def _without_headers(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
@@ -157,5 +194,7 @@ def _of_each(value: Any, scrub: Callable[[dict[str, Any]], dict[str, Any]]) -> A
 _RULES: dict[str, Callable[[Any], Any]] = {
     "annotations": _scrub_annotations,
     "managedFields": _scrub_managed_fields,
+    "nodeInfo": lambda value: _without(value, *_MACHINE_IDS),
     **dict.fromkeys(_CONTAINERS, _scrub_containers),
+    **dict.fromkeys(_STATUSES, _scrub_statuses),
 }

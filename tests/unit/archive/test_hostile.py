@@ -226,7 +226,11 @@ def test_with_any_byte_flipped_it_is_refused_or_the_same(good: bytes, tmp_path: 
         assert found is None or at < 10, at
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=300,
+)
 @given(st.data())
 def test_bytes_changed_inside_the_compression_are_refused_too(
     good: bytes, tmp_path: Path, data: st.DataObject

@@ -88,7 +88,7 @@ def test_a_recording_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_recording(write(RECORDING, tmp_path / "it.tar.gz")) == RECORDING
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(recordings)
 def test_any_recording_is_read_as_it_was_written(tmp_path: Path, recording: Recording) -> None:
     """Whatever names nodes and probes have, also two that differ in what no path can hold."""

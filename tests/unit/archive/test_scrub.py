@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netinspect.archive.reader import read_recording
@@ -84,7 +84,21 @@ POD: dict[str, Any] = {
     "kind": "Pod",
     "metadata": METADATA,
     "spec": POD_SPEC,
-    "status": {"phase": "Running", "podIPs": [{"ip": "fd00::7"}, {"ip": "10.0.0.7"}], "message": PEM},
+    "status": {
+        "phase": "Running",
+        "podIPs": [{"ip": "fd00::7"}, {"ip": "10.0.0.7"}],
+        "message": PEM,
+        "containerStatuses": [
+            {
+                "name": "web",
+                "containerID": "containerd://c1",
+                "state": {
+                    "waiting": {"reason": "RunContainerError", "message": f"exec: --password {SECRET}"}
+                },
+                "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "message": SECRET}},
+            }
+        ],
+    },
 }
 DEPLOYMENT: dict[str, Any] = {
     "kind": "Deployment",
@@ -95,6 +109,15 @@ DEPLOYMENT: dict[str, Any] = {
     },
 }
 SECRET_OBJECT = {"kind": "Secret", "metadata": METADATA, "data": {"a": SECRET}, "stringData": {"b": SECRET}}
+EVENT = {
+    "kind": "Event",
+    "metadata": METADATA,
+    "reason": "Unhealthy",
+    "message": f"probe failed: {SECRET}",
+    "note": SECRET,
+    "involvedObject": {"kind": "Pod", "name": "web-1"},
+}
+NODE = {"kind": "Node", "metadata": METADATA, "status": {"nodeInfo": {"machineID": SECRET, "bootID": SECRET}}}
 OTHER_CONFIG_MAP = {
     "kind": "ConfigMap",
     "metadata": METADATA,
@@ -112,6 +135,9 @@ def test_what_the_program_reads_of_a_pod_stays() -> None:
     after = parse_object(Pod, msgspec.json.encode(scrub_object(POD)))
     assert after.spec == before.spec
     assert after.status.pod_ips == before.status.pod_ips
+    assert after.container_ids == before.container_ids == ("c1",)
+    assert after.status.container_statuses[0].last_state.terminated is not None
+    assert after.status.container_statuses[0].last_state.terminated.exit_code == 1
     assert after.metadata.labels == before.metadata.labels
     assert after.metadata.managed_fields == before.metadata.managed_fields
     assert after.node_uid == before.node_uid
@@ -151,7 +177,13 @@ def test_a_service_stays_as_it_is() -> None:
     assert parse_object(Service, msgspec.json.encode(scrub_object(value))).is_headless
 
 
-PLANTED = [POD, DEPLOYMENT, SECRET_OBJECT, OTHER_CONFIG_MAP]
+PLANTED = [POD, DEPLOYMENT, SECRET_OBJECT, OTHER_CONFIG_MAP, EVENT, NODE]
+
+
+def test_events_about_the_network_keep_their_text() -> None:
+    value = {**EVENT, "reason": "FailedCreatePodSandBox", "message": "plugin bridge failed", "note": ""}
+    assert scrub_object(value)["message"] == "plugin bridge failed"
+    assert scrub_object(EVENT)["involvedObject"] == {"kind": "Pod", "name": "web-1"}
 
 
 @pytest.mark.parametrize("value", PLANTED, ids=lambda value: value["kind"])
@@ -217,6 +249,7 @@ json_values = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.dictionaries(st.sampled_from(["kind", "items", "spec", "metadata", "containers"]), json_values))
 def test_any_shape_is_scrubbed_and_scrubbing_again_changes_nothing(value: dict[str, Any]) -> None:
     once = scrub_object(value)
@@ -255,4 +288,4 @@ def test_no_planted_secret_is_in_the_file_whoever_hands_it_in(tmp_path: Path) ->
     )
     path = write(recording, tmp_path / "it")
     assert SECRET.encode() not in gzip.decompress(path.read_bytes())
-    assert len(read_recording(path).requests) == 6
+    assert len(read_recording(path).requests) == len(PLANTED) + 2
