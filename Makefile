@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 include bench.mk
 
-.PHONY: help setup demo test check lint types floors test-unit test-cluster test-versions bench clean
+.PHONY: help setup demo test check lint types floors test-unit test-cluster test-versions bench examples clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 20
@@ -20,9 +20,10 @@ $(STAMP): setup.cfg pyproject.toml
 	$(BIN)/python -m compileall -q netinspect
 	@touch $@
 
-demo: setup cluster-up ## set everything up, then ask the real cluster: which veths are the pods of demo/web?
-	@PATH="$$($(BENCH) bin):$(CURDIR)/$(BIN):$$PATH" KUBECONFIG="$$($(BENCH) kubeconfig)" \
-	  kubectl netinspect veth --namespace demo deploy/web --image netinspect.test/node-tools:1
+demo: setup ## ask a recording that is shipped: pods' veths, the rules for a Service, DNS; no cluster is needed
+	$(BIN)/kubectl-netinspect veth -n demo deploy/web --from examples/faulty.tar.gz
+	$(BIN)/kubectl-netinspect rules web:http -n demo --all-nodes --family 4 --from examples/faulty.tar.gz
+	$(BIN)/kubectl-netinspect dns --from examples/faulty.tar.gz
 
 test: setup cluster-up check test-cluster ## set everything up, then pass all tests, the real cluster's included
 
@@ -52,6 +53,9 @@ bench: setup ## the benchmarks of the README, as ratios in one run (needs the te
 	$(BIN)/python -m bench.conntrack_top
 	$(BIN)/python -m bench.iptables_save
 	$(BIN)/python -m bench.nft_json
+
+examples: setup ## make the recordings in examples/ anew (needs the test cluster)
+	$(BIN)/python -m tests.cluster.make_examples
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
