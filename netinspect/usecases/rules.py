@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -85,99 +85,126 @@ def report_rules(
     """
     wish = with_target_names(wish, state)
     names = build_names(readings, state)
-    local = {node: list_local_addresses(reading) for node, reading in readings.items()}
-    read = {node: read_maps(reading) for node, reading in readings.items()}
-    chosen = {node: _choose(readings[node], maps, wish) for node, maps in read.items()}
-    maps = [each.service_map for of_node in chosen.values() for each in of_node]
-    named = tuple(rules for each in maps for rules in name_rules(each, names))
-    found = _find_targets(named, wish, local)
-    expected = _expect_ports(readings, state, wish, dict.fromkeys(readings, wish.targets))
-    missing = {
-        node: find_missing_ports(node, ports, named) for node, ports in expected.items() if chosen[node]
-    }
-    asked = tuple(
-        rules
-        for node, reading in readings.items()
-        for each in _read_asked(reading, chosen[node], wish, found[node], missing.get(node, ()))
-        for rules in name_rules(each, names)
+    walks = [_walk(reading, state, wish, names) for reading in readings.values()]
+    unfound, reasons = find_unfound(
+        wish,
+        state,
+        {each.reading.node: each.found for each in walks},
+        {each.reading.node for each in walks if each.items},
     )
-    items = tuple(
-        each
-        for node in readings
-        for each in (*choose_rules(named, wish.targets, wish.namespace, local), *asked)
-        if each.node == node
-    )
-    filled = {each.node for each in items}
-    doubtful = {(each.node, each.family) for each in maps if each.gaps}
-    found = _find_targets((*named, *asked), wish, local)
-    unfound, reasons = find_unfound(wish, state, found, filled)
-    # Of what is not found at all it is said so, and no more.
-    told = _expect_ports(readings, state, wish, {node: found[node] for node in filled})
-    lost = {node: [each for each in missing.get(node, ()) if each in ports] for node, ports in told.items()}
     return Report(
         kind=RULES_KIND,
-        items=items,
+        items=tuple(item for each in walks for item in each.items),
         notes=(
-            *(
-                note
-                for node, reading in readings.items()
-                for note in (
-                    *describe_reading(reading, chosen[node], wish.mode),
-                    *describe_unwalked(reading, chosen[node], read[node], wish.families),
-                )
-            ),
-            *describe_missing_hooks(
-                items,
-                (*named, *asked),
-                without_links=[each.node for each in readings.values() if not isinstance(each.links, Known)],
-                doubtful=doubtful,
-            ),
-            *describe_missing_ports(lost, wish.families, doubtful),
+            *(note for each in walks for note in _describe_maps(each, wish)),
+            *(note for each in walks for note in _describe_lost(each, state, wish)),
             *reasons,
-            *(
-                describe_unfound(each, readings[each.node], chosen[each.node], wish.mode, wish.families)
-                for each in unfound
-            ),
+            *(_describe_unfound(each, walks, wish) for each in unfound),
             *notes,
         ),
         gaps=(
             *gaps,
             *gaps_of(state),
-            *(gap for reading in readings.values() for gap in list_reading_gaps(reading)),
-            *(gap for each in maps for gap in each.gaps),
+            *(gap for each in walks for gap in list_reading_gaps(each.reading)),
+            *(gap for each in walks for read in each.chosen for gap in read.service_map.gaps),
         ),
     )
 
 
+class _Walk(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node's rules say.
+
+    Attributes:
+        reading: what was read.
+        maps: all maps of it.
+        chosen: those that are shown.
+        named: all that they hold, with names.
+        missing: ports that the API has, of what is meant, and that no rule is for.
+        asked: what becomes of packets to these, and to other destinations that are asked for and in no map.
+        items: what is meant of all that.
+        found: the targets that there is something for.
+    """
+
+    reading: RulesReading
+    maps: tuple[ReadMap, ...]
+    chosen: tuple[ReadMap, ...]
+    named: tuple[ServiceRules, ...]
+    missing: tuple[ExpectedPort, ...]
+    asked: tuple[ServiceRules, ...]
+    items: tuple[ServiceRules, ...]
+    found: tuple[RuleTarget, ...]
+
+
+def _walk(reading: RulesReading, state: ClusterState, wish: RulesWish, names: ServiceNames) -> _Walk:
+    local = list_local_addresses(reading)
+    maps = read_maps(reading)
+    chosen = _choose(reading, maps, wish)
+    named = tuple(rules for each in chosen for rules in name_rules(each.service_map, names))
+    expected = _expect_ports(reading, state, wish, wish.targets) if chosen else ()
+    missing = find_missing_ports(reading.node, expected, named)
+    found = _find_targets(named, wish, local)
+    unfound = [each for each in wish.targets if each not in found]
+    asked = tuple(
+        rules for each in _read_asked(reading, chosen, unfound, missing) for rules in name_rules(each, names)
+    )
+    return _Walk(
+        reading=reading,
+        maps=maps,
+        chosen=chosen,
+        named=named,
+        missing=missing,
+        asked=asked,
+        items=(*choose_rules(named, wish.targets, wish.namespace, {reading.node: local}), *asked),
+        found=_find_targets((*named, *asked), wish, local),
+    )
+
+
+def _describe_maps(walk: _Walk, wish: RulesWish) -> Iterator[str]:
+    yield from describe_reading(walk.reading, walk.chosen, wish.mode)
+    yield from describe_unwalked(walk.reading, walk.chosen, walk.maps, wish.families)
+
+
+def _describe_lost(walk: _Walk, state: ClusterState, wish: RulesWish) -> Iterator[str]:
+    """Say what is met at one hook only, and what has no rule though others have; not what is not found at all."""
+    node = walk.reading.node
+    doubtful = {(node, each.service_map.family) for each in walk.chosen if each.service_map.gaps}
+    without_links = () if isinstance(walk.reading.links, Known) else (node,)
+    yield from describe_missing_hooks(
+        walk.items, (*walk.named, *walk.asked), without_links=without_links, doubtful=doubtful
+    )
+    if walk.items:
+        told = set(_expect_ports(walk.reading, state, wish, walk.found))
+        lost = [each for each in walk.missing if each in told]
+        yield from describe_missing_ports({node: lost}, wish.families, doubtful)
+
+
+def _describe_unfound(unfound: Unfound, walks: Sequence[_Walk], wish: RulesWish) -> str:
+    [walk] = [each for each in walks if each.reading.node == unfound.node]
+    return describe_unfound(unfound, walk.reading, walk.chosen, wish.mode, wish.families)
+
+
 def _find_targets(
-    named: Collection[ServiceRules], wish: RulesWish, local: Mapping[str, Collection[Address]]
-) -> dict[str, tuple[RuleTarget, ...]]:
-    """Return by node the targets that there is something for."""
-    return {
-        node: tuple(
-            target
-            for target in wish.targets
-            if any(
-                each.node == node and are_rules_meant(each, target, wish.namespace, addresses)
-                for each in named
-            )
-        )
-        for node, addresses in local.items()
-    }
+    named: Collection[ServiceRules], wish: RulesWish, local: Collection[Address]
+) -> tuple[RuleTarget, ...]:
+    """Return the targets that there is something for on a node."""
+    return tuple(
+        target
+        for target in wish.targets
+        if any(are_rules_meant(each, target, wish.namespace, local) for each in named)
+    )
 
 
 def _read_asked(
     reading: RulesReading,
     chosen: Collection[ReadMap],
-    wish: RulesWish,
-    found: Collection[RuleTarget],
+    unfound: Collection[RuleTarget],
     missing: Collection[ExpectedPort],
-) -> Iterator[ServiceMap]:
+) -> Iterable[ServiceMap]:
     """Walk the rules for what is asked for, or should be there, and that no rule names."""
-    unfound = [each for each in wish.targets if each not in found]
+    if not unfound and not missing:
+        return ()
     named = {entry.destination for each in chosen for entry in each.service_map.entries}
-    asked = list_asked(unfound, missing, named) if unfound or missing else ()
-    return read_asked(reading, chosen, asked)
+    return read_asked(reading, chosen, list_asked(unfound, missing, named))
 
 
 def build_names(readings: Mapping[str, RulesReading], state: ClusterState) -> ServiceNames:
@@ -255,20 +282,14 @@ def find_unfound(
 
 
 def _expect_ports(
-    readings: Mapping[str, RulesReading],
-    state: ClusterState,
-    wish: RulesWish,
-    targets: Mapping[str, tuple[RuleTarget, ...]],
-) -> dict[str, tuple[ExpectedPort, ...]]:
-    """Return by node the ports of targets that its rules should be for; without any targets named, of all Services.
+    reading: RulesReading, state: ClusterState, wish: RulesWish, targets: tuple[RuleTarget, ...]
+) -> tuple[ExpectedPort, ...]:
+    """Return the ports of targets that a node's rules should be for; without any targets named, of all Services.
 
-    Not of nodes that could not be read whole; and of rules of another dataplane than kube-proxy's nothing is expected.
+    Not of a node that could not be read whole; and of rules of another dataplane than kube-proxy's nothing is expected.
     """
-    if wish.mode is not None or not isinstance(state.services, Known):
-        return {}
-    services = state.services.value
-    return {
-        node: tuple(list_expected_ports(services, wanted, wish.namespace))
-        for node, wanted in targets.items()
-        if not list_reading_gaps(readings[node]) and (wanted or not wish.targets)
-    }
+    if wish.mode is not None or not isinstance(state.services, Known) or list_reading_gaps(reading):
+        return ()
+    if wish.targets and not targets:
+        return ()
+    return tuple(list_expected_ports(state.services.value, targets, wish.namespace))
