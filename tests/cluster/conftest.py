@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster import planted
 from tests.cluster.bench import paths
 from tests.cluster.kit import BENCH_IMAGE, Cluster
 
@@ -32,8 +33,17 @@ def cluster() -> Iterator[Cluster]:
     kit.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait")
     kit.kubectl("create", "namespace", NAMESPACE)
     kit.start_observers()
+    planted.plant(kit)
     yield kit
     kit.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_recorded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """At the end no recording that any test made holds what was planted."""
+    yield
+    _, leaking = planted.find_leaks(tmp_path_factory.getbasetemp())
+    assert leaking == []
 
 
 @pytest.fixture(autouse=True)

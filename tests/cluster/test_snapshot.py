@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +15,14 @@ import pytest
 from netinspect.archive.reader import read_recording
 from netinspect.models.fact import Reason
 from tests.cluster.kit import Cluster, Ran
+from tests.cluster.planted import NAME, SECRET, find_leaks
 from tests.cluster.test_veth import deployment
 
 pytestmark = pytest.mark.cluster
 
-SECRET = "hunter2-planted-in-the-cluster"
-
 
 @pytest.fixture(scope="module")
-def planted(cluster: Cluster) -> Iterator[str]:
-    """A pod with secrets in every place that a pod has for them."""
-    image = json.loads(cluster.kubectl("get", "pods", "-n", "demo", "-o", "json").ok().out)["items"][0][
-        "spec"
-    ]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "planted", "annotations": {"note": f"Bearer {SECRET}"}},
-        "spec": {
-            "containers": [
-                {
-                    "name": "app",
-                    "image": image["containers"][0]["image"],
-                    "imagePullPolicy": "Never",
-                    "env": [{"name": "PASSWORD", "value": SECRET}],
-                    "args": ["--password", SECRET],
-                    "readinessProbe": {"exec": {"command": ["true", SECRET]}},
-                }
-            ],
-            "imagePullSecrets": [{"name": SECRET}],
-        },
-    }
-    cluster.kubectl("apply", "-n", cluster.namespace, "-f", "-", stdin=json.dumps(pod)).ok()
-    yield "planted"
-    cluster.kubectl(
-        "delete", "pod", "planted", "-n", cluster.namespace, "--wait=false", "--grace-period=0"
-    ).ok()
-
-
-@pytest.fixture(scope="module")
-def taken(cluster: Cluster, planted: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def taken(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A snapshot of everything."""
     deployment(cluster)
     path = tmp_path_factory.mktemp("snapshot") / "all.tar.gz"
@@ -152,10 +119,12 @@ def test_what_was_not_asked_is_not_made_up(taken: Path) -> None:
 
 def test_no_planted_secret_is_in_it(taken: Path) -> None:
     data = gzip.decompress(taken.read_bytes())
-    assert b'"planted"' in data
+    assert f'"{NAME}"'.encode() in data
     assert SECRET.encode() not in data
     found = [each.path for each in read_recording(taken).requests if b"PASSWORD" in each.body]
-    assert found == ["/api/v1/pods", "/api/v1/pods"]
+    assert found
+    assert set(found) == {"/api/v1/pods"}
+    assert find_leaks(taken.parent) == ([taken], [])
 
 
 def test_a_node_that_fails_does_not_sink_the_rest(cluster: Cluster, tmp_path: Path) -> None:
