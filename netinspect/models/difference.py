@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from netinspect.models.service_map import Hook
+
 
 class Subject(StrEnum):
     """What kind of thing differs, in the order in which it is listed."""
@@ -37,11 +39,13 @@ class FieldChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         field: its name, in the words of the command that shows such things.
         before: its value as text, "" where it had none.
         after: likewise.
+        source: of rules, where it is not the same for packets from everywhere: one of the addresses that it is so for.
     """
 
     field: str
     before: str = ""
     after: str = ""
+    source: str = ""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -56,6 +60,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
         node: the node on which it is, "" where it is on none.
         family: 4 or 6, where it is of one family.
         at: which part of what is named: an endpoint's address and port, a destination of rules.
+        hooks: of rules, where packets are met with which something else happens.
         fields: what is different; of what is added or removed what it is or was, one side being empty.
     """
 
@@ -67,4 +72,5 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit
     node: str = ""
     family: int | None = None
     at: str = ""
+    hooks: tuple[Hook, ...] = ()
     fields: tuple[FieldChange, ...] = ()

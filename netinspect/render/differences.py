@@ -45,22 +45,27 @@ def name_of(each: Difference) -> str:
 def show_detail(each: Difference, *, is_wide: bool = False) -> str:
     """Write what is different, or what it is or was that was added or removed."""
     shown = "; ".join(_show_field(field, each.change, is_wide=is_wide) for field in each.fields)
-    return ": ".join(part for part in (each.at, shown) if part)
+    hook = f" at {each.hooks[0].value}" if len(each.hooks) == 1 else ""
+    return ": ".join(part for part in (f"{each.at}{hook}", shown) if part)
 
 
 def _show_field(field: FieldChange, change: Change, *, is_wide: bool) -> str:
+    name = f"{field.field} (from {field.source})" if field.source else field.field
     if change is not Change.CHANGED:
-        return _show_one_side(field, is_wide=is_wide)
+        return f"{name} {_show_one_side(field, is_wide=is_wide)}"
     old, new = (value.split(", ") if value else [] for value in (field.before, field.after))
     if is_wide or len(old) + len(new) <= _MOST:
-        return f"{field.field} {field.before or 'none'} -> {field.after or 'none'}"
-    moved = (*(f"-{each}" for each in old if each not in new), *(f"+{each}" for each in new if each not in old))
-    return f"{field.field} {len(old)} -> {len(new)} ({', '.join(moved[:_MOST])}{' ...' if moved[_MOST:] else ''})"
+        return f"{name} {field.before or 'none'} -> {field.after or 'none'}"
+    moved = (
+        *(f"-{each}" for each in old if each not in new),
+        *(f"+{each}" for each in new if each not in old),
+    )
+    return f"{name} {len(old)} -> {len(new)} ({', '.join(moved[:_MOST])}{' ...' if moved[_MOST:] else ''})"
 
 
 def _show_one_side(field: FieldChange, *, is_wide: bool) -> str:
     values = (field.before or field.after or "none").split(", ")
     more = len(values) - _MOST
     if is_wide or more <= 0:
-        return f"{field.field} {', '.join(values)}"
-    return f"{field.field} {', '.join(values[:_MOST])} and {more} more"
+        return ", ".join(values)
+    return f"{', '.join(values[:_MOST])} and {more} more"

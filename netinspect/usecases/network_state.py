@@ -120,9 +120,7 @@ def _choose(reading: RulesReading) -> tuple[ToolMap, ...]:
     return tuple(ToolMap(tool=each.tool, service_map=each.service_map) for each in chosen)
 
 
-def _with_links(
-    state: NodeState, source: NodeSource, cluster: ClusterState
-) -> tuple[NodeState, list[Gap]]:
+def _with_links(state: NodeState, source: NodeSource, cluster: ClusterState) -> tuple[NodeState, list[Gap]]:
     pods = cluster.pods.value if isinstance(cluster.pods, Known) else ()
     own = group_by_node([pod for pod in pods if not is_debug_pod(pod)]).get(state.node, ())
     reading = _try(lambda: read_node(source, build_veth_plan(own, peers_of_pods=True), own))

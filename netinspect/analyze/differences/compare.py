@@ -30,7 +30,11 @@ def compare_states(before: NetworkState, after: NetworkState, namespace: str = "
     for node in sorted(before.nodes.keys() & after.nodes.keys()):
         found += _compare_node(before.nodes[node], after.nodes[node], names)
     chosen = [each for each in found if not namespace or each.namespace == namespace]
-    return tuple(sorted(chosen, key=lambda each: _ORDER.index(each.what)))
+    return tuple(sorted(chosen, key=_order))
+
+
+def _order(each: Difference) -> tuple[int, str, str, str, int]:
+    return _ORDER.index(each.what), each.pod, each.name, each.node, each.family or 0
 
 
 def _compare_objects(before: NetworkState, after: NetworkState) -> Iterator[Difference]:

@@ -13,6 +13,8 @@ from netinspect.models.kubernetes import Node, Pod
 
 _MANAGED_BY = "app.kubernetes.io/managed-by"
 _OWN = "kubectl-netinspect"
+_TOLD = ("node", "uid")
+"""Of a pod that came or went its node is told already, and its UID says nothing."""
 
 
 def compare_pods(before: ClusterState, after: ClusterState) -> Iterator[Difference]:
@@ -24,15 +26,16 @@ def compare_pods(before: ClusterState, after: ClusterState) -> Iterator[Differen
         return
     for (namespace, name), old, new in pair(_by_name(before.pods.value), _by_name(after.pods.value)):
         fields = compare_fields(_describe_pod(old), _describe_pod(new))
-        if fields:
-            shown = new or old
+        shown = new or old
+        if fields and shown:
+            is_moving = old is not None and new is not None
             yield Difference(
                 what=Subject.POD,
                 name=f"{namespace}/{name}",
                 namespace=namespace,
-                node=shown.spec.node_name if shown else "",
+                node=shown.spec.node_name,
                 change=change_of(old, new),
-                fields=fields,
+                fields=fields if is_moving else tuple(each for each in fields if each.field not in _TOLD),
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -12,7 +13,7 @@ from netinspect.models.address import show_endpoint
 from netinspect.models.difference import Change, Difference, FieldChange, Subject
 from netinspect.models.fact import Known
 from netinspect.models.network_state import NodeState, ToolMap
-from netinspect.models.service_map import Branch, Destination, Outcome, ServiceMap
+from netinspect.models.service_map import Backend, Branch, Destination, Hook, Outcome, ServiceMap
 from netinspect.models.service_map_difference import MapDifference
 from netinspect.models.service_rules import ServiceRules
 
@@ -46,7 +47,8 @@ def pair_maps(before: NodeState, after: NodeState, family: int) -> Iterator[tupl
     if not isinstance(before.maps, Known) or not isinstance(after.maps, Known):
         return
     old_maps, new_maps = (
-        [each for each in side.maps.value if each.service_map.family == family] for side in (before, after)
+        [each for each in maps if each.service_map.family == family]
+        for maps in (before.maps.value, after.maps.value)
     )
     if len(old_maps) == len(new_maps) == 1:
         yield from _comparable(old_maps[0].service_map, new_maps[0].service_map)
@@ -110,6 +112,7 @@ def _build(
         node=maps[1].node,
         family=maps[1].family,
         at=at,
+        hooks=tuple(hook for hook in Hook if any(each.hook is hook for each in group)),
         change=_change(to, maps),
         fields=_fields(group),
     )
@@ -133,16 +136,17 @@ def _is_for(entry: Destination, to: Destination) -> bool:
 
 
 def _fields(group: _Group) -> tuple[FieldChange, ...]:
-    """Return what differs, each pair of values once, whichever hooks and sources it is of."""
-    found = (
-        FieldChange(field=_FIELDS.get(what, what), before=_show(what, each.expected), after=_show(what, each.seen))
-        for each in group
-        for what in each.differs
+    """Return what differs, each pair of values once; where they depend on the source, with one of the sources."""
+    found: dict[tuple[str, str, str], str] = {}
+    for each in group:
+        for what in each.differs:
+            field = "backends" if what == "outcome" else what
+            found.setdefault((field, _show(what, each.expected), _show(what, each.seen)), str(each.source))
+    names = Counter(field for field, _, _ in found)
+    return tuple(
+        FieldChange(field=field, before=before, after=after, source=source if names[field] > 1 else "")
+        for (field, before, after), source in found.items()
     )
-    return tuple(dict.fromkeys(found))
-
-
-_FIELDS = {"outcome": "to"}
 
 
 def _show(what: str, branch: Branch) -> str:
@@ -154,14 +158,19 @@ def _show(what: str, branch: Branch) -> str:
         return str(branch.masquerade).lower()
     if what == "undecided":
         return ", ".join(branch.undecided)
-    values = {
-        "shares": lambda each: f"{each.share:.0%}",
-        "affinity": lambda each: "none" if each.affinity_s is None else f"{each.affinity_s}s",
-        "weight": lambda each: str(each.weight),
-        "forwarding": lambda each: str(each.forwarding),
-        "hairpin": lambda each: str(each.is_hairpin_masqueraded).lower(),
-    }[what]
-    return ", ".join(f"{show_endpoint(each.address, each.port)} {values(each)}" for each in branch.backends)
+    return ", ".join(
+        f"{show_endpoint(each.address, each.port)} {_show_trait(what, each)}" for each in branch.backends
+    )
+
+
+def _show_trait(what: str, backend: Backend) -> str:
+    if what == "shares":
+        return f"{backend.share:.0%}"
+    if what == "affinity":
+        return "none" if backend.affinity_s is None else f"{backend.affinity_s}s"
+    if what == "hairpin":
+        return "masqueraded" if backend.is_hairpin_masqueraded else "as it is"
+    return str(backend.weight if what == "weight" else backend.forwarding)
 
 
 def _show_outcome(branch: Branch) -> str:

@@ -91,7 +91,8 @@ def compare_endpoints(before: ClusterState, after: ClusterState) -> Iterator[Dif
                 family={"IPv4": 4, "IPv6": 6}.get(shown.family),
                 at=at,
                 change=change_of(old, new),
-                fields=fields,
+                # Of one that came or went the node is told already.
+                fields=fields if old and new else tuple(each for each in fields if each.field != "node"),
             )
 
 
@@ -117,13 +118,18 @@ def _show_place(endpoint: EndpointEntry) -> str:
     return f"{address}:{endpoint.port}{protocol}" if endpoint.port else f"{address}{protocol}"
 
 
+def _list_conditions(endpoint: EndpointEntry) -> Iterator[str]:
+    yield "ready" if endpoint.ready else "not ready"
+    yield "serving" if endpoint.serving else "not serving"
+    if endpoint.terminating:
+        yield "terminating"
+
+
 def _describe_endpoint(endpoint: EndpointEntry | None) -> dict[str, str] | None:
     if endpoint is None:
         return None
     return {
         "pod": f"{endpoint.pod.namespace}/{endpoint.pod.name}" if endpoint.pod else "",
         "node": endpoint.node,
-        "ready": str(endpoint.ready).lower(),
-        "serving": str(endpoint.serving).lower(),
-        "terminating": str(endpoint.terminating).lower(),
+        "conditions": show_all(_list_conditions(endpoint)),
     }
