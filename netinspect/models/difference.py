@@ -32,7 +32,7 @@ class Change(StrEnum):
     CHANGED = "changed"
 
 
-class FieldChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class FieldChange(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """One property of a thing.
 
     Attributes:

@@ -175,5 +175,5 @@ def _show_trait(what: str, backend: Backend) -> str:
 
 def _show_outcome(branch: Branch) -> str:
     if branch.outcome is not Outcome.BACKENDS:
-        return "" if branch.outcome is Outcome.NONE else branch.outcome.value
+        return "" if branch.outcome is Outcome.NONE else f"none ({branch.outcome.value})"
     return ", ".join(show_endpoint(each.address, each.port) for each in branch.backends)
