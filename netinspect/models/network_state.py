@@ -29,7 +29,8 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         node: its name.
         local_addresses: of its own links.
-        maps: the maps that packets meet, of both families; empty where no rules are for Services.
+        kube_proxy_mode: what kube-proxy itself says; "" where it did not answer.
+        maps: all maps with entries, of both families; empty where no rules are for Services.
         is_rules_whole: whether all of its rules could be read: else a map that is not there may have been lost.
         links: of its own netns.
         attachments: by pod, how the node's pods are joined to it.
@@ -39,6 +40,7 @@ class NodeState(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     local_addresses: tuple[Address, ...] = ()
+    kube_proxy_mode: str = ""
     maps: Fact[tuple[ToolMap, ...]] = _UNREAD
     is_rules_whole: bool = True
     links: Fact[tuple[Link, ...]] = _UNREAD

@@ -29,7 +29,7 @@ def report_differences(before: Recording, after: Recording, namespace: str = "")
         after: the second.
         namespace: only what is of this namespace; "" is everything.
     """
-    nodes = dict.fromkeys((*list_nodes(before), *list_nodes(after)))
+    nodes = sorted({*list_nodes(before), *list_nodes(after)})
     old, new = (read_state(each, nodes, namespace) for each in (before, after))
     return Report(
         kind=KIND,

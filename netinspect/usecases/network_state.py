@@ -12,7 +12,6 @@ from netinspect.analyze.dataplane.in_use import describe_dataplane, list_gaps
 from netinspect.analyze.differences.pods import is_debug_pod
 from netinspect.analyze.links.veth import attach_pods
 from netinspect.analyze.rules.service_maps import (
-    choose_maps,
     list_local_addresses,
     list_reading_gaps,
     read_maps,
@@ -26,7 +25,7 @@ from netinspect.models.dataplane import DataplaneHints, DataplaneReading, NodeDa
 from netinspect.models.fact import Fact, Gap, Known, Reason, Unavailable
 from netinspect.models.kubernetes import EndpointSlice, Node, Pod, Service
 from netinspect.models.network_state import NodeState, ToolMap
-from netinspect.models.rules_reading import UNASKED, RulesReading
+from netinspect.models.rules_reading import UNASKED
 from netinspect.models.veth import PodAttachment
 from netinspect.probes.catalog import build_veth_plan
 from netinspect.probes.conntrack import LIMITS
@@ -103,21 +102,20 @@ def _with_rules(state: NodeState, source: NodeSource) -> tuple[NodeState, list[G
         return replace(state, maps=reading), [*_gaps(state.node, (("the rules", reading),))]
     rules = replace(reading.value, traffic=UNASKED)  # counters are not compared
     gaps = list_reading_gaps(rules)
-    maps = _choose(rules)
+    maps = tuple(
+        ToolMap(tool=each.tool, service_map=each.service_map)
+        for each in read_maps(rules)
+        if each.service_map.entries
+    )
     state = replace(
         state,
         local_addresses=list_local_addresses(rules),
+        kube_proxy_mode=rules.kube_proxy_mode.value if isinstance(rules.kube_proxy_mode, Known) else "",
         # Without addresses of the node, node ports cannot be compared.
         maps=Known(maps) if isinstance(rules.links, Known) else rules.links,
         is_rules_whole=not gaps,
     )
     return state, [*gaps, *(gap for each in maps for gap in each.service_map.gaps)]
-
-
-def _choose(reading: RulesReading) -> tuple[ToolMap, ...]:
-    mode = reading.kube_proxy_mode.value if isinstance(reading.kube_proxy_mode, Known) else None
-    chosen = choose_maps(read_maps(reading), mode)
-    return tuple(ToolMap(tool=each.tool, service_map=each.service_map) for each in chosen)
 
 
 def _with_links(state: NodeState, source: NodeSource, cluster: ClusterState) -> tuple[NodeState, list[Gap]]:

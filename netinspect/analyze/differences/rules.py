@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-import msgspec
+from msgspec.structs import replace
 
 from netinspect.analyze.rules.service_rules import ServiceNames, name_rules
 from netinspect.analyze.service_map.compare import compare_maps
@@ -46,26 +46,26 @@ def pair_maps(before: NodeState, after: NodeState, family: int) -> Iterator[tupl
     """
     if not isinstance(before.maps, Known) or not isinstance(after.maps, Known):
         return
-    old_maps, new_maps = (
-        [each for each in maps if each.service_map.family == family]
-        for maps in (before.maps.value, after.maps.value)
-    )
-    if len(old_maps) == len(new_maps) == 1:
-        yield from _comparable(old_maps[0].service_map, new_maps[0].service_map)
+    # Of a kube-proxy that did not answer once, it is taken that it would have said the same.
+    mode = before.kube_proxy_mode or after.kube_proxy_mode
+    old_by, new_by = (_by_tool(maps, family, mode) for maps in (before.maps.value, after.maps.value))
+    if len(old_by) == len(new_by) == 1 and before.is_rules_whole and after.is_rules_whole:
+        yield from _comparable(*old_by.values(), *new_by.values())
         return
-    old_by, new_by = _by_tool(old_maps), _by_tool(new_maps)
     for tool in sorted(old_by.keys() | new_by.keys()):
         old, new = old_by.get(tool), new_by.get(tool)
         if old is None and new is not None and before.is_rules_whole:
-            old = msgspec.structs.replace(new, entries=(), gaps=())
+            old = replace(new, entries=(), gaps=())
         if new is None and old is not None and after.is_rules_whole:
-            new = msgspec.structs.replace(old, entries=(), gaps=())
+            new = replace(old, entries=(), gaps=())
         if old is not None and new is not None:
             yield from _comparable(old, new)
 
 
-def _by_tool(maps: Iterable[ToolMap]) -> dict[str, ServiceMap]:
-    return {each.tool: each.service_map for each in maps}
+def _by_tool(maps: Iterable[ToolMap], family: int, mode: str) -> dict[str, ServiceMap]:
+    """Return by tool the maps of a family: those of kube-proxy's mode where there are any."""
+    own = {each.tool: each.service_map for each in maps if each.service_map.family == family}
+    return {tool: each for tool, each in own.items() if each.mode.value == mode} or own
 
 
 def _comparable(old: ServiceMap, new: ServiceMap) -> Iterator[tuple[ServiceMap, ServiceMap]]:
