@@ -126,9 +126,8 @@ def _with_links(state: NodeState, source: NodeSource, cluster: ClusterState) -> 
         return replace(state, links=reading), [*_gaps(state.node, (("the links", reading),))]
     node = reading.value.node
     attached = attach_pods(node, reading.value.pods)
-    gaps = [*_gaps(state.node, (("its ids of netns (lsns)", node.namespaces),)), *_pod_gaps(attached)]
-    if isinstance(state.maps, Unavailable):  # else the rules' gaps name it already
-        gaps += _gaps(state.node, (("the links", node.links),))
+    unread = (("the links", node.links), ("its ids of netns (lsns)", node.namespaces))
+    gaps = [*_gaps(state.node, unread), *_pod_gaps(attached)]
     return replace(state, links=node.links, attachments=attached), gaps
 
 
