@@ -94,12 +94,12 @@ def test_an_example_is_small_and_names_no_machine(name: str) -> None:
         assert word.encode() not in data
 
 
-@pytest.mark.parametrize("sample", ["veth", "rules"])
+@pytest.mark.parametrize("sample", ["veth", "rules", "diff"])
 def test_a_sample_of_the_readme_is_what_is_printed(sample: str) -> None:
     block = rf"<!-- sample: {sample} -->.*?```console\n\$ kubectl netinspect (.*?)\n(.*?)```"
     found = re.search(block, README, re.DOTALL)
     assert found is not None
-    assert "--from examples/" in found[1]
+    assert "examples/" in found[1]
     assert run(*found[1].split(" ")).stdout.rstrip("\n") == found[2].rstrip("\n")
 
 

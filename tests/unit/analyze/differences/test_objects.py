@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from netinspect.analyze.differences.pods import compare_nodes, compare_pods
 from netinspect.analyze.differences.services import compare_endpoints, compare_services
+from netinspect.cluster.debug_pod import SELECTOR
 from netinspect.models.cluster_state import ClusterState
 from netinspect.models.difference import Change, Difference
 from netinspect.models.fact import Known, Reason, Unavailable
@@ -83,7 +84,8 @@ def test_pods_come_and_go_by_name() -> None:
 
 
 def test_debug_pods_of_this_program_are_no_change() -> None:
-    own = pod("netinspect-x", labels={"app.kubernetes.io/managed-by": "kubectl-netinspect"})
+    key, _, value = SELECTOR.partition("=")
+    own = pod("netinspect-x", labels={key: value})
     other = pod("tool", labels={"app.kubernetes.io/managed-by": "helm"})
     assert [name for name, *_ in told(compare_pods(pods(), pods(own, other)))] == ["demo/tool"]
 
