@@ -16,6 +16,7 @@ from netinspect.models.difference import Difference
 from netinspect.models.fact import Gap, Reason
 from netinspect.models.recording import RecordedError, RecordedResult, RecordedTrip, Recording
 from netinspect.models.report import Report
+from netinspect.probes.conntrack import LIMITS
 from netinspect.probes.plan import NODE
 from netinspect.sources.held_recording import HeldRecording
 from netinspect.usecases.differences import list_nodes, merge_gaps, report_differences
@@ -149,6 +150,22 @@ def test_a_node_that_failed_is_a_gap_with_what_was_said() -> None:
     assert report.items == ()
 
 
+def test_a_node_that_failed_on_the_way_is_a_gap_for_each_fact_that_is_not_there() -> None:
+    def fail(trip: RecordedTrip) -> RecordedTrip:
+        error = RecordedError(kind="DeadlineError", message="time is up")
+        kept = tuple(each for each in trip.results if each.outcome.name == LIMITS.name)
+        return replace(trip, results=kept, error=None if kept else error) if trip.node == "node-b" else trip
+
+    report = report_differences(example("healthy"), with_trips(example("healthy"), fail))
+    assert report.items == ()
+    assert {(each.subject, each.reason) for each in report.gaps} == {("node/node-b", Reason.TIMED_OUT)}
+    assert [each.fact for each in report.gaps] == [
+        "the rules (after)",
+        "the links (after)",
+        "the dataplane (after)",
+    ]
+
+
 def test_an_answer_that_was_cut_is_a_gap_and_nothing_is_taken_for_gone() -> None:
     def cut(trip: RecordedTrip) -> RecordedTrip:
         return replace(trip, results=trip.results[:3], is_whole=False) if trip.node == "node-b" else trip
@@ -206,8 +223,7 @@ def test_a_recording_that_is_held_is_what_was_taken() -> None:
         held.add_trip(trip)
     for seconds in old.clock:
         held.add_time(seconds)
-    for line in old.log:
-        held.add_log(line)
+    held.add_log("read node node-a")
     built = held.build(made_at=old.made_at, made_by=old.made_by, namespace=old.namespace)
-    assert built == replace(old, command="")
+    assert built == replace(old, command="", log=("read node node-a",))
     assert sorted(list_nodes(built)) == ["node-a", "node-b"]
