@@ -1,0 +1,152 @@
+"""What is read out of nft's rules is what the kernel does: rulesets easily misread, asked with real packets."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from netinspect.analyze.nft.service_map import read_nft_destinations, read_nft_map
+from netinspect.analyze.service_map.source_conditions import holds_for_link, holds_for_network
+from netinspect.models.address import parse_address
+from netinspect.models.nft import NftRuleset
+from netinspect.models.service_map import Branch, Destination, Hook, MapEntry, Outcome, SourceKind
+from netinspect.parse.nft_json import parse_nft_json
+from tests.netns.packet_lab import CLIENT, LINK, NODE, PacketLab
+from tests.netns.world import new_world, why_not
+
+pytestmark = pytest.mark.netns
+HOOKS = {"in": Hook.PREROUTING, "out": Hook.OUTPUT}
+OFTEN = 24
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[PacketLab]:
+    reason = why_not() or (None if shutil.which("nft") else "not installed: nft")
+    if reason is not None:
+        pytest.skip(reason)
+    with new_world() as world:
+        made = PacketLab(world)
+        yield made
+        made.close()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A packet in words: `in tcp 10.96.0.1 80`."""
+
+    hook: Hook
+    to: Destination
+
+    @classmethod
+    def read(cls, text: str) -> Sent:
+        hook, protocol, address, port = text.split()
+        return cls(
+            HOOKS[hook], Destination(address=parse_address(address), protocol=protocol, port=int(port))
+        )
+
+    @property
+    def family(self) -> int:
+        assert self.to.address is not None
+        return self.to.address.version
+
+
+def done(lab: PacketLab, sent: Sent, *, times: int) -> str:
+    """Say what the kernel does."""
+    to = sent.to
+    found = {lab.send(sent.hook, to.protocol, str(to.address), to.port) for _ in range(times)}
+    return " | ".join(sorted(found))
+
+
+def told(ruleset: NftRuleset, sent: Sent) -> str:
+    """Say what is read, in the same words; `?` is what is not decided or not named."""
+    local = [parse_address(each) for each in NODE[sent.family]]
+    asked = read_nft_destinations(sent.family, ruleset, local, [sent.to])
+    map_ = read_nft_map("node", sent.family, ruleset, local)
+    named = [each for each in map_.entries if is_of(each.destination, sent.to)]
+    words = say(asked, sent)
+    doubts = "?" if map_.gaps and "?" not in words else ""
+    if named and say(named, sent) != words:
+        return f"{words}{doubts}, but in the map: {say(named, sent)}"
+    return words + doubts + (" unnamed" if not named and words != "none" else "")
+
+
+def is_of(entry: Destination, sent: Destination) -> bool:
+    """Whether a destination of the map is the one that is asked for."""
+    is_local = str(sent.address) in (*NODE[4], *NODE[6])
+    here = entry.address == sent.address or (entry.address is None and is_local)
+    return here and (entry.protocol, entry.port) == (sent.protocol, sent.port)
+
+
+def say(entries: tuple[MapEntry, ...] | list[MapEntry], sent: Sent) -> str:
+    branches = [branch for each in entries if each.hook is sent.hook for branch in each.branches]
+    taken = next((each for each in branches if holds(each, sent)), None)
+    if taken is None:
+        return "none"
+    words = [f"{each.address}:{each.port or sent.to.port}" for each in taken.backends if each.share]
+    words = [f"{each} masqueraded" for each in words] if taken.masquerade else words
+    words += ["lost"] if taken.lost else []
+    outcome = " | ".join(sorted(words)) if taken.outcome is Outcome.BACKENDS else str(taken.outcome)
+    return outcome + ("?" if taken.undecided else "")
+
+
+def holds(branch: Branch, sent: Sent) -> bool:
+    source = CLIENT[sent.family] if sent.hook is Hook.PREROUTING else NODE[sent.family][2]
+    link = LINK if sent.hook is Hook.PREROUTING else None
+    return all(
+        holds_for_link(each, link)
+        if each.kind is SourceKind.LINK
+        else holds_for_network(each, parse_address(source))
+        for each in branch.when
+    )
+
+
+def nft_text(rules: str) -> str:
+    """Write a ruleset out: `nat prerouting -100` for the head of a base chain, WEB for the Service, table `ip t`."""
+    text = re.sub(r"\b(filter|nat|route) (\w+) (\S+);", r"type \1 hook \2 priority \3;", rules)
+    text = text.replace("WEB", "ip daddr 10.96.0.1 tcp dport 80")
+    return text if "table" in text else f"table ip t {{\n{text}\n}}\n"
+
+
+def check(lab: PacketLab, rules: str, expected: dict[str, str]) -> None:
+    """Compare what is read, and what the kernel does, with what is expected; ` ?` is where the reading has doubts."""
+    lab.load(nft_text(rules))
+    ruleset = parse_nft_json(lab.node.enter("nft", "-j", "list", "ruleset"))
+    found = {}
+    for packet, words in expected.items():
+        sent = Sent.read(packet)
+        read = told(ruleset, sent)
+        is_doubted = words.endswith(" ?") and read.endswith("?")
+        kernel = done(lab, sent, times=OFTEN if "|" in words else 1)
+        found[packet] = (kernel, f"{kernel} ?" if is_doubted else read)
+    assert found == {packet: (words.removesuffix(" ?"), words) for packet, words in expected.items()}
+
+
+WAYS = {
+    "a translation is for its protocol and hook": (
+        "chain p { nat prerouting -100; WEB dnat to 10.2.0.1:8080; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:8080",
+            "out tcp 10.96.0.1 80": "none",
+            "in udp 10.96.0.1 80": "none",
+        },
+    ),
+    "what is not tracked is not translated": (
+        "chain r { filter prerouting -300; ip daddr 10.96.0.1 notrack; }\n"
+        "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "none"},
+    ),
+    "chance": (
+        "chain p { nat prerouting -100; WEB dnat to numgen random mod 3 map { 0: 10.2.0.1, 1-2: 10.2.0.2 }; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80 | 10.2.0.2:80"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "expected"), WAYS.values(), ids=WAYS)
+def test_the_way_that_a_packet_takes(lab: PacketLab, rules: str, expected: dict[str, str]) -> None:
+    """From chain to chain, by priority, policy and verdict."""
+    check(lab, rules, expected)
