@@ -62,7 +62,7 @@ def done(lab: PacketLab, sent: Sent, *, times: int) -> str:
 
 
 def told(ruleset: NftRuleset, sent: Sent) -> str:
-    """Say what is read, in the same words; `?` is what is not decided or not named."""
+    """Say what is read, in the same words; `?` is what is not decided."""
     local = [parse_address(each) for each in NODE[sent.family]]
     asked = read_nft_destinations(sent.family, ruleset, local, [sent.to])
     map_ = read_nft_map("node", sent.family, ruleset, local)
@@ -71,7 +71,7 @@ def told(ruleset: NftRuleset, sent: Sent) -> str:
     doubts = "?" if map_.gaps and "?" not in words else ""
     if named and say(named, sent) != words:
         return f"{words}{doubts}, but in the map: {say(named, sent)}"
-    return words + doubts + (" unnamed" if not named and words != "none" else "")
+    return words + doubts
 
 
 def is_of(entry: Destination, sent: Destination) -> bool:
@@ -138,6 +138,28 @@ WAYS = {
         "chain r { filter prerouting -300; ip daddr 10.96.0.1 notrack; }\n"
         "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; }",
         {"in tcp 10.96.0.1 80": "none"},
+    ),
+    "a policy drops what comes to a base chain's end": (
+        "chain f { filter prerouting -150; policy drop; ip daddr 10.96.0.1 jump a; ip daddr 10.96.0.2 goto a; }\n"
+        "chain a { tcp dport 80 accept; ip daddr 10.96.0.1 tcp dport 81 return; tcp dport 443 return; }\n"
+        "chain p { nat prerouting -100; ip daddr { 10.96.0.1, 10.96.0.2 } tcp dport { 80, 443 } dnat to 10.2.0.1; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80",
+            "in tcp 10.96.0.1 443": "drop",
+            "in tcp 10.96.0.2 443": "drop",
+            "in udp 10.96.0.1 80": "drop",
+            "out tcp 10.96.0.1 80": "none",
+        },
+    ),
+    "a policy of nat drops what was not translated": (
+        "chain p { nat prerouting -100; policy drop; ip daddr 10.96.0.1 tcp dport { 80, 81 } jump a; }\n"
+        "chain a { tcp dport 80 dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80", "in tcp 10.96.0.1 81": "drop"},
+    ),
+    "a policy of forward is for what goes on": (
+        "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; ip daddr 10.96.0.1 tcp dport 81 return; }\n"
+        "chain f { filter forward 0; policy drop; ip daddr 10.2.0.1 accept; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80", "in tcp 10.96.0.1 81": "drop", "out tcp 10.96.0.1 81": "none"},
     ),
     "chance": (
         "chain p { nat prerouting -100; WEB dnat to numgen random mod 3 map { 0: 10.2.0.1, 1-2: 10.2.0.2 }; }",

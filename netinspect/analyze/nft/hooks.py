@@ -40,6 +40,11 @@ class BaseChain(msgspec.Struct, frozen=True):
     priority: int
     link: str = ""
 
+    @property
+    def drops(self) -> bool:
+        """Whether what comes to its end is dropped."""
+        return self.chain.base is not None and self.chain.base.policy == "drop"
+
 
 def tables_of(ruleset: NftRuleset, family: int) -> tuple[NftTable, ...]:
     """Return the tables that packets of a family meet."""
