@@ -58,9 +58,10 @@ class PacketLab:
         self._opened.close()
 
     def load(self, ruleset: str) -> None:
-        """Replace the node's rules."""
+        """Replace the node's rules; the old ones go first, or nat would keep the place that it has among hooks."""
+        self.node.enter("nft", "flush", "ruleset")
         enter = ("nsenter", f"--net=/proc/{self.node.pid}/ns/net", "--", "nft", "-f", "-")
-        done = subprocess.run(enter, input=f"flush ruleset\n{ruleset}".encode(), capture_output=True)
+        done = subprocess.run(enter, input=ruleset.encode(), capture_output=True)
         if done.returncode:
             raise RuntimeError(done.stderr.decode())
 

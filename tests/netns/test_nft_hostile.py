@@ -139,6 +139,32 @@ WAYS = {
         "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; }",
         {"in tcp 10.96.0.1 80": "none"},
     ),
+    "of nat chains of one priority the last added is asked first": (
+        "chain a { nat prerouting -100; WEB dnat to 10.2.0.1; }\n"
+        "chain b { nat prerouting -100; WEB dnat to 10.2.0.2; }\n"
+        "chain c { nat prerouting -90; WEB dnat to 10.2.0.3; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.2:80"},
+    ),
+    "and of those of several tables": (
+        "table inet t {\nchain a { nat prerouting -100; WEB dnat ip to 10.2.0.1; }\n}\n"
+        "table ip u {\nchain b { nat prerouting -100; WEB dnat to 10.2.0.2; }\n}",
+        {"in tcp 10.96.0.1 80": "10.2.0.2:80"},
+    ),
+    "of filter chains of one priority likewise": (
+        "chain n { nat output -100; meta mark 7 dnat to 10.2.0.1; }\n"
+        "chain a { filter prerouting -300; ip daddr 10.96.0.1 meta mark set 1; }\n"
+        "chain b { filter prerouting -300; meta mark 1 tcp dport 80 drop; }\n"
+        "chain c { filter prerouting -300; ip daddr 10.96.0.2 meta mark 1 drop; }\n"
+        "chain d { filter prerouting -300; ip daddr 10.96.0.2 meta mark set 1; }",
+        {"in tcp 10.96.0.1 80": "none", "in tcp 10.96.0.2 80": "drop"},
+    ),
+    "nat has the place of its first chain": (
+        "chain a { filter prerouting -100; ip daddr 10.96.0.1 drop; }\n"
+        "chain n { nat postrouting 100; }\n"
+        "chain b { filter prerouting -100; ip daddr 10.96.0.2 drop; }\n"
+        "chain p { nat prerouting -150; ip daddr { 10.96.0.1, 10.96.0.2 } tcp dport 80 dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80", "in tcp 10.96.0.2 80": "drop"},
+    ),
     "a policy drops what comes to a base chain's end": (
         "chain f { filter prerouting -150; policy drop; ip daddr 10.96.0.1 jump a; ip daddr 10.96.0.2 goto a; }\n"
         "chain a { tcp dport 80 accept; ip daddr 10.96.0.1 tcp dport 81 return; tcp dport 443 return; }\n"

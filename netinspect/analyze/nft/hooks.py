@@ -1,8 +1,10 @@
 """Which base chains of a ruleset a packet meets, in which order.
 
 nat chains of one hook are entered by conntrack at one place among the others, whatever their own priority: that only
-orders them among themselves (net/netfilter/nf_nat_core.c, `nf_nat_register_fn`). Chains of the same priority are taken
-in the order printed.
+orders them among themselves (net/netfilter/nf_nat_core.c, `nf_nat_register_fn`). Of chains of the same priority the
+one that was added last comes first (net/netfilter/core.c, `nf_hook_entries_grow`). nft prints tables, and the chains of
+each, in the order in which they were added; that a chain was added to an older table later cannot be seen. The place of
+nat is added with its first chain, at whichever hook.
 """
 
 from __future__ import annotations
@@ -57,9 +59,16 @@ def base_chains(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
         BaseChain(table, chain, chain.base.type, chain.base.priority or 0)
         for table in tables
         for chain in table.chains.values()
-        if chain.base is not None and chain.base.hook == hook and chain.base.type in _TYPES
+        if chain.base is not None and chain.base.type in _TYPES
     ]
-    return tuple(sorted(found, key=lambda each: _place(each, hook)))
+    nat = next((at for at, each in enumerate(found) if each.type == "nat"), 0)
+    placed = [
+        (_place(each, hook), -nat if each.type == "nat" else -at, each.priority, -at, each)
+        for at, each in enumerate(found)
+        if each.chain.base is not None and each.chain.base.hook == hook
+    ]
+    placed.sort(key=lambda each: each[:4])
+    return tuple(each[-1] for each in placed)
 
 
 def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Iterator[Gap]:
@@ -110,9 +119,8 @@ def nodes_in(part: object) -> Iterator[object]:
         yield from nodes_in(each)
 
 
-def _place(base: BaseChain, hook: str) -> tuple[int, int]:
-    at = _NAT_PRIORITY.get(hook, base.priority) if base.type == "nat" else base.priority
-    return at, base.priority
+def _place(base: BaseChain, hook: str) -> int:
+    return _NAT_PRIORITY.get(hook, base.priority) if base.type == "nat" else base.priority
 
 
 def _unread(chain: NftChain) -> str:
