@@ -187,11 +187,45 @@ WAYS = {
         "chain f { filter forward 0; policy drop; ip daddr 10.2.0.1 accept; }",
         {"in tcp 10.96.0.1 80": "10.2.0.1:80", "in tcp 10.96.0.1 81": "drop", "out tcp 10.96.0.1 81": "none"},
     ),
+    "notrack behind conntrack does nothing": (
+        "chain a { filter prerouting -150; ip daddr 10.96.0.1 notrack; }\n"
+        "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80"},
+    ),
     "chance": (
         "chain p { nat prerouting -100; WEB dnat to numgen random mod 3 map { 0: 10.2.0.1, 1-2: 10.2.0.2 }; }",
         {"in tcp 10.96.0.1 80": "10.2.0.1:80 | 10.2.0.2:80"},
     ),
 }
+
+
+JUDGED = {
+    "before conntrack a packet is of no connection": (
+        "chain r { filter prerouting -300; ct state new ip daddr 10.96.0.1 drop; ct mark 0 ip daddr 10.96.0.1 drop;\n"
+        "ct state invalid ip daddr 10.96.0.2 drop; ct mark set 7; ct state new ip daddr 10.1.0.1 drop; }\n"
+        "chain a { filter prerouting -150; ct mark 7 drop; }\n"
+        "chain p { nat prerouting -100; ip daddr { 10.96.0.1, 10.96.0.2 } tcp dport 80 dnat to 10.2.0.1; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80",
+            "in tcp 10.96.0.2 80": "drop",
+            "in tcp 10.1.0.1 80": "none",
+            # What comes back by lo has its connection already.
+            "out tcp 10.1.0.1 80": "drop",
+        },
+    ),
+    "what is not tracked is of no connection": (
+        "chain r { filter prerouting -300; notrack; }\n"
+        "chain a { filter prerouting -150; ct mark set 5; ct mark != 5 drop; ct state untracked tcp dport 81 drop; }\n"
+        "chain p { nat prerouting -100; ip daddr 10.96.0.1 tcp dport { 80, 81 } dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "none", "in tcp 10.96.0.1 81": "drop"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "expected"), JUDGED.values(), ids=JUDGED)
+def test_what_a_rule_asks(lab: PacketLab, rules: str, expected: dict[str, str]) -> None:
+    """Of the packet, its connection and its source."""
+    check(lab, rules, expected)
 
 
 @pytest.mark.parametrize(("rules", "expected"), WAYS.values(), ids=WAYS)

@@ -96,7 +96,7 @@ def change(statement: Statement, chain: str, table: NftTable, packet: Packet, st
         case Mangle():
             return _mangle(statement, packet, state)
         case Notrack():
-            return replace(state, is_tracked=False)
+            return replace(state, is_tracked=state.has_connection)
         case SetUpdate() if not statement.statements:
             return _update(statement, chain, table, packet, state)
         case _:
@@ -158,7 +158,7 @@ def _mangle(statement: Mangle, packet: Packet, state: State) -> State | None:
         )
         return replace(state, mark=_computed(value, packet, state), host_marks=marks)
     if isinstance(key, Ct) and key.key == "mark":
-        return replace(state, ct_mark=_computed(value, packet, state))
+        return replace(state, ct_mark=_computed(value, packet, state)) if state.has_connection else state
     rewrites = isinstance(key, Payload) and key.field in ("daddr", "saddr", "dport", "protocol", "nexthdr")
     return None if rewrites else state
 

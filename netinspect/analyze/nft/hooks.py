@@ -22,6 +22,7 @@ PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forwar
 _FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
 _TYPES = ("filter", "nat", "route")
 _HOOKS = (PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING)
+_CONNTRACK_PRIORITY = -200
 _NAT_PRIORITY = {PREROUTING: -100, OUTPUT: -100, INPUT: 100, POSTROUTING: 100}
 
 
@@ -41,6 +42,12 @@ class BaseChain(msgspec.Struct, frozen=True):
     type: str
     priority: int
     link: str = ""
+
+    @property
+    def is_early(self) -> bool:
+        """Whether conntrack sees packets after it; what comes in by a link that is known was seen at OUTPUT."""
+        is_entry = self.chain.base is not None and self.chain.base.hook in (PREROUTING, OUTPUT)
+        return is_entry and not self.link and self.type != "nat" and self.priority < _CONNTRACK_PRIORITY
 
     @property
     def drops(self) -> bool:

@@ -36,8 +36,8 @@ class Route:
         """Enter a base chain, by its number, or the next one that takes the packet."""
         for number in range(base, len(self._bases)):
             found = self._bases[number]
-            if found.link != state.link:
-                state = replace(state, link=found.link)
+            if (found.link, found.is_early) != (state.link, state.is_early):
+                state = replace(state, link=found.link, is_early=found.is_early)
             if found.type != "nat" or state.is_tracked:  # what is not tracked is not translated
                 return Step(Spot(found.table, found.chain, 0, number, state), state, path)
         return [end(state, path, Leaf())]

@@ -41,7 +41,7 @@ class Symbol(Enum):
     DESTINATION = "destination"
     """One of several local addresses."""
     ABSENT = "absent"
-    """The packet has no such thing (an IPv4 header in an IPv6 packet): no comparison with it holds."""
+    """The packet has no such thing (an IPv4 header in an IPv6 packet, a connection): no comparison with it holds."""
     NOT_LOCAL = "not local"
     """The type of an address that is not the node's own."""
 
@@ -161,11 +161,13 @@ def _link(packet: Packet) -> Value:
 
 
 def _ct(expression: Ct, packet: Packet, state: State) -> Value:
+    if expression.key == "state":
+        return Flags(frozenset({_ct_state(state)}))
+    if not state.has_connection:
+        return Symbol.ABSENT
     if expression.dir is not None:
         return Unclear(expression)
     match expression.key:
-        case "state":
-            return Flags(frozenset({"new" if state.is_tracked else "untracked"}))
         case "status":
             return Flags(frozenset({"dnat"} if packet.is_translated else ()))
         case "mark":
@@ -174,6 +176,12 @@ def _ct(expression: Ct, packet: Packet, state: State) -> Value:
             return "original"
         case _:
             return Unclear(expression)
+
+
+def _ct_state(state: State) -> str:
+    if not state.is_tracked:
+        return "untracked"
+    return "invalid" if state.is_early else "new"
 
 
 def _fib(expression: Fib, packet: Packet, state: State) -> Value:
