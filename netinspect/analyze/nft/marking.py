@@ -13,11 +13,12 @@ from msgspec.structs import replace
 from netinspect.analyze.nft.answers import change
 from netinspect.analyze.nft.packet import Packet, State
 from netinspect.models.nft import NftChain, NftRule, NftTable
-from netinspect.models.nft_expression import Goto, Jump, Payload, SetRef
+from netinspect.models.nft_expression import Goto, Jump, Meta, Payload, SetRef
 from netinspect.models.nft_statement import Counter, Log, Mangle, Match, SetUpdate, Statement
 from netinspect.models.service_map import SourceCondition, SourceKind
 
 _DEEPEST = 16
+_MARK = Meta("mark")
 _HOST = {4: "/32", 6: "/128"}
 
 
@@ -86,7 +87,7 @@ def _marks_only(table: NftTable, statements: Sequence[Statement], depth: int = 0
     """Return what statements set, where setting is all that they, and the chains that they jump to, do."""
     found: list[Mangle] = []
     for statement in statements:
-        if isinstance(statement, Mangle):
+        if isinstance(statement, Mangle) and statement.key == _MARK:
             found.append(statement)
         elif isinstance(statement, Jump):
             inner = _chain_marks(table, statement.target, depth)
