@@ -200,6 +200,27 @@ WAYS = {
 
 
 JUDGED = {
+    "the mark of the connection decides on masquerading": (
+        "chain p { nat prerouting -100; WEB ct mark set 5 dnat to 10.2.0.1; ip saddr 10.1.0.2 ct mark set 5;\n"
+        "ip daddr 10.96.0.1 tcp dport 81 dnat to 10.2.0.1;\n"
+        "ip daddr 10.96.0.1 tcp dport 82 ct mark set 1 dnat to 10.2.0.1; }\n"
+        "chain m { nat postrouting 100; ct mark 5 masquerade; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80 masqueraded",
+            "in tcp 10.96.0.1 81": "10.2.0.1:81 masqueraded",
+            "in tcp 10.96.0.1 82": "10.2.0.1:82",
+        },
+    ),
+    "flags of a connection are compared as a whole with ==": (
+        "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; ip daddr 10.96.0.1 tcp dport 81 dnat to 10.2.0.1;\n"
+        "ct state == new ct status != dnat ip daddr 10.96.0.1 tcp dport 82 drop; }\n"
+        "chain m { nat postrouting 100; ct status == dnat masquerade; tcp dport 81 ct status dnat masquerade; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80",
+            "in tcp 10.96.0.1 81": "10.2.0.1:81 masqueraded",
+            "in tcp 10.96.0.1 82": "drop",
+        },
+    ),
     "before conntrack a packet is of no connection": (
         "chain r { filter prerouting -300; ct state new ip daddr 10.96.0.1 drop; ct mark 0 ip daddr 10.96.0.1 drop;\n"
         "ct state invalid ip daddr 10.96.0.2 drop; ct mark set 7; ct state new ip daddr 10.1.0.1 drop; }\n"

@@ -49,11 +49,12 @@ def judge(match: Match, table: NftTable, packet: Packet, state: State, sets: Set
     if match.op not in NEGATED:
         return _order(value, match)
     negated = NEGATED[match.op]
-    judged = (
-        _in_set(value, match.right, table, packet, sets)
-        if isinstance(match.right, _SETS)
-        else _in_value(value, match.right, packet, negated=negated)
-    )
+    if isinstance(match.right, _SETS):
+        judged = _in_set(value, match.right, table, packet, sets)
+    elif isinstance(value, Flags) and match.op != "in":
+        judged = _are_flags(value, [match.right])
+    else:
+        judged = _in_value(value, match.right, packet, negated=negated)
     return (
         Unclear(match)
         if isinstance(judged, Unclear)
@@ -83,7 +84,7 @@ def _in_set(value: Value, right: Set | SetRef, table: NftTable, packet: Packet, 
     if elements is None:
         return Unclear(right)
     if isinstance(value, Flags):
-        return _has_flag(value, [each.key for each in elements])
+        return _are_flags(value, [each.key for each in elements])
     if value is Symbol.NOT_LOCAL:
         return _is_other_type([each.key for each in elements])
     found = sets.find(elements, value, packet)
@@ -114,6 +115,14 @@ def _has_flag(flags: Flags, asked: Sequence[Expression]) -> Judgement:
     if not all(isinstance(each, str) for each in asked):
         return Unclear(None)
     return not flags.names.isdisjoint(str(each) for each in asked)
+
+
+def _are_flags(flags: Flags, asked: Sequence[Expression]) -> Judgement:
+    """Whether exactly those of one of the values are set."""
+    values = [each.items if isinstance(each, List) else (each,) for each in asked]
+    if not all(isinstance(each, str) for items in values for each in items):
+        return Unclear(None)
+    return any(flags.names == frozenset(items) for items in values)
 
 
 def _is_other_type(asked: Sequence[Expression]) -> Judgement:

@@ -31,6 +31,10 @@ _PORT_BITS = (16, 16)
 """Where a destination port stands in the headers of TCP, UDP and SCTP: offset and length."""
 
 
+_TRANSLATED = frozenset(("dnat", "dst-nat-done"))
+"""The second one nft has no word for."""
+
+
 class Symbol(Enum):
     """What is no value."""
 
@@ -169,7 +173,7 @@ def _ct(expression: Ct, packet: Packet, state: State) -> Value:
         return Unclear(expression)
     match expression.key:
         case "status":
-            return Flags(frozenset({"dnat"} if packet.is_translated else ()))
+            return Flags(_TRANSLATED if packet.is_translated else frozenset())
         case "mark":
             return Unclear(expression) if state.ct_mark is None else state.ct_mark
         case "direction":
