@@ -165,6 +165,17 @@ WAYS = {
         "chain p { nat prerouting -150; ip daddr { 10.96.0.1, 10.96.0.2 } tcp dport 80 dnat to 10.2.0.1; }",
         {"in tcp 10.96.0.1 80": "10.2.0.1:80", "in tcp 10.96.0.2 80": "drop"},
     ),
+    "what goes on is dropped behind the routing": (
+        "chain p { nat prerouting -100; WEB return; ip daddr 10.96.0.2 tcp dport 80 dnat to 10.2.0.1; }\n"
+        "chain l { filter postrouting 0; ip daddr { 10.96.0.1, 10.1.0.1 } drop; }",
+        {
+            "in tcp 10.96.0.1 80": "drop",
+            "in tcp 10.96.0.2 80": "10.2.0.1:80",
+            "out tcp 10.96.0.1 80": "drop",
+            "out tcp 10.1.0.1 80": "drop",
+            "in tcp 10.1.0.1 80": "none",
+        },
+    ),
     "a policy drops what comes to a base chain's end": (
         "chain f { filter prerouting -150; policy drop; ip daddr 10.96.0.1 jump a; ip daddr 10.96.0.2 goto a; }\n"
         "chain a { tcp dport 80 accept; ip daddr 10.96.0.1 tcp dport 81 return; tcp dport 443 return; }\n"

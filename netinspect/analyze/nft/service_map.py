@@ -17,6 +17,7 @@ from netinspect.analyze.nft.hooks import (
     FORWARD,
     INPUT,
     OUTPUT,
+    POSTROUTING,
     PREROUTING,
     BaseChain,
     base_chains,
@@ -102,11 +103,12 @@ class _Reader:
         before, after = base_chains(tables, PREROUTING), base_chains(tables, OUTPUT)
         # What the node sends to itself comes in again by `lo`; nat has been asked already then.
         again = (*_filters(tables, PREROUTING), *_filters(tables, INPUT))
+        last = _filters(tables, POSTROUTING)
         self._bases: dict[tuple[Hook, bool], tuple[BaseChain, ...]] = {
             (Hook.PREROUTING, True): before + _filters(tables, INPUT),
-            (Hook.PREROUTING, False): before + _filters(tables, FORWARD),
-            (Hook.OUTPUT, True): after + tuple(replace(each, link=LOOPBACK) for each in again),
-            (Hook.OUTPUT, False): after,
+            (Hook.PREROUTING, False): before + _filters(tables, FORWARD) + last,
+            (Hook.OUTPUT, True): after + last + tuple(replace(each, link=LOOPBACK) for each in again),
+            (Hook.OUTPUT, False): after + last,
         }
 
     def entries(self) -> Iterator[MapEntry]:
