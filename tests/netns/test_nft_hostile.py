@@ -176,6 +176,16 @@ WAYS = {
             "in tcp 10.1.0.1 80": "none",
         },
     ),
+    "continue goes on with the same rule": (
+        "chain p { nat prerouting -100; ip daddr 10.96.0.1 tcp dport vmap { 80: continue, 81: accept } dnat to 10.2.0.2;\n"
+        "ip daddr 10.96.0.1 tcp dport 80-90 dnat to 10.2.0.1; tcp dport 443 continue drop; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.2:80",
+            "in tcp 10.96.0.1 81": "none",
+            "in tcp 10.96.0.1 82": "10.2.0.1:82",
+            "in tcp 10.96.0.1 443": "drop",
+        },
+    ),
     "a policy drops what comes to a base chain's end": (
         "chain f { filter prerouting -150; policy drop; ip daddr 10.96.0.1 jump a; ip daddr 10.96.0.2 goto a; }\n"
         "chain a { tcp dport 80 accept; ip daddr 10.96.0.1 tcp dport 81 return; tcp dport 443 return; }\n"

@@ -14,7 +14,7 @@ from netinspect.analyze.nft.spot import Move, Query, Spot, Step, end, forgotten,
 from netinspect.analyze.nft.trail import Notes
 from netinspect.analyze.nft.values import Unclear
 from netinspect.analyze.nft.ways import Conditions, Leaf
-from netinspect.models.nft_expression import Accept, Drop, Goto, Jump, Return, Verdict
+from netinspect.models.nft_expression import Accept, Continue, Drop, Goto, Jump, Return, Verdict
 from netinspect.models.service_map import Outcome, RuleRef
 
 _DEEPEST = 16
@@ -53,6 +53,8 @@ class Route:
                 return self.leave(step)
             case Jump(target=target) | Goto(target=target):
                 return self._jump(target, step, is_goto=isinstance(verdict, Goto))
+            case Continue():
+                return replace(step, at=step.at + 1)
             case _:
                 return next_rule(step)
 
