@@ -213,6 +213,21 @@ WAYS = {
         "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; }",
         {"in tcp 10.96.0.1 80": "10.2.0.1:80"},
     ),
+    "what refuses in another protocol's way does nothing": (
+        "table inet t {\n chain p { nat prerouting -100; meta mark 7 dnat ip to 10.2.0.1; }\n"
+        "chain f { filter forward 0; tcp dport 80 reject with icmp port-unreachable; tcp dport 81 reject;\n"
+        "udp dport 80 reject with icmpv6 port-unreachable; th dport 443 reject with tcp reset; }\n}",
+        {
+            "in tcp 10.96.0.1 80": "reject",
+            "in tcp fd00:96::1 80": "none",
+            "in udp 10.96.0.1 80": "none",
+            "in udp fd00:96::1 80": "reject",
+            "in tcp 10.96.0.1 81": "reject",
+            "in tcp fd00:96::1 81": "reject",
+            "in tcp 10.96.0.1 443": "reject",
+            "in udp 10.96.0.1 443": "none",
+        },
+    ),
     "chance": (
         "chain p { nat prerouting -100; WEB dnat to numgen random mod 3 map { 0: 10.2.0.1, 1-2: 10.2.0.2 }; }",
         {"in tcp 10.96.0.1 80": "10.2.0.1:80 | 10.2.0.2:80"},

@@ -269,7 +269,13 @@ def _source_nat(
 
 
 def _reject(statement: Reject, table: NftTable, packet: Packet, state: State, sets: SetReader) -> Answer:
-    return Final(Outcome.REJECT)
+    """Judge a reject: what it asks of the packet stands in its kind alone, nft prints no comparison beside it."""
+    fits = {
+        "tcp reset": packet.protocol == "tcp",
+        "icmp": packet.family == 4,
+        "icmpv6": packet.family == 6,
+    }
+    return Final(Outcome.REJECT) if fits.get(statement.type or "", True) else False
 
 
 def _object(statement: ObjectRef, table: NftTable, packet: Packet, state: State, sets: SetReader) -> Answer:
