@@ -177,8 +177,9 @@ WAYS = {
         },
     ),
     "continue goes on with the same rule": (
-        "chain p { nat prerouting -100; ip daddr 10.96.0.1 tcp dport vmap { 80: continue, 81: accept } dnat to 10.2.0.2;\n"
-        "ip daddr 10.96.0.1 tcp dport 80-90 dnat to 10.2.0.1; tcp dport 443 continue drop; }",
+        "chain p { nat prerouting -100; ip daddr 10.96.0.1 jump a; tcp dport 443 continue drop; }\n"
+        "chain a { tcp dport vmap { 80: continue, 81: accept } dnat to 10.2.0.2;\n"
+        "ip daddr 10.96.0.1 tcp dport 80-90 dnat to 10.2.0.1; }",
         {
             "in tcp 10.96.0.1 80": "10.2.0.2:80",
             "in tcp 10.96.0.1 81": "none",
@@ -236,6 +237,16 @@ WAYS = {
 
 
 JUDGED = {
+    "what a packet does not have is not unlike anything": (
+        "chain p { nat prerouting -100; ip daddr 10.96.0.2 dnat to 10.2.0.1;\n"
+        "ip daddr . tcp dport != { 10.96.0.9 . 80, 10.96.0.9 . 81 } drop; }",
+        {"in tcp 10.96.0.1 80": "drop", "in udp 10.96.0.1 80": "none", "in tcp 10.96.0.9 80": "none"},
+    ),
+    "protocols have numbers": (
+        "chain p { nat prerouting -100; ip daddr 10.96.0.1 meta l4proto 5-7 th dport 80 dnat to 10.2.0.1;\n"
+        "ip daddr 10.96.0.1 meta l4proto { 10-20, 30 } th dport 80 dnat to 10.2.0.2; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80", "in udp 10.96.0.1 80": "10.2.0.2:80"},
+    ),
     "the mark of the connection decides on masquerading": (
         "chain p { nat prerouting -100; WEB ct mark set 5 dnat to 10.2.0.1; ip saddr 10.1.0.2 ct mark set 5;\n"
         "ip daddr 10.96.0.1 tcp dport 81 dnat to 10.2.0.1;\n"

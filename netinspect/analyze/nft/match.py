@@ -9,7 +9,7 @@ import msgspec
 
 from netinspect.analyze.nft.lookup import Chances, SetReader, Sourced, elements_of
 from netinspect.analyze.nft.packet import Packet, SplitError, State
-from netinspect.analyze.nft.sets import ASKED, is_within, source_condition
+from netinspect.analyze.nft.sets import ASKED, is_within, source_condition, value_parts
 from netinspect.analyze.nft.values import Flags, Numbers, Symbol, Unclear, Value, value_of
 from netinspect.analyze.service_map.source_conditions import holds_for_link
 from netinspect.models.nft import NftTable
@@ -42,7 +42,7 @@ def judge(match: Match, table: NftTable, packet: Packet, state: State, sets: Set
         SplitError: it holds for some of the addresses that the packet may go to.
     """
     value = value_of(match.left, packet, state)
-    if value is Symbol.ABSENT:
+    if Symbol.ABSENT in value_parts(value):
         return False
     if isinstance(value, Unclear):
         return Unclear(match)

@@ -144,6 +144,9 @@ def _number(value: object) -> int | None:
         return value
     if not isinstance(value, str):
         return None
+    protocol = protocol_number(value)
+    if isinstance(protocol, int):
+        return protocol
     try:
         return number_of(value)
     except ValueError:
