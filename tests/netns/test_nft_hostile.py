@@ -237,6 +237,20 @@ WAYS = {
 
 
 JUDGED = {
+    "what takes all other sources": (
+        "set s { type ipv4_addr; elements = { 10.77.0.1, * }; }\n"
+        "chain p { nat prerouting -100; WEB ip saddr vmap { 10.77.0.1: accept, *: jump a };\n"
+        "ip daddr 10.96.0.1 tcp dport 81 iifname vmap { eth7: accept, *: goto a };\n"
+        "ip daddr 10.96.0.1 tcp dport 443 ip saddr @s drop; }\n"
+        "chain o { nat output -100; tcp dport . ip saddr vmap { 80 . 10.77.0.1: accept, *: jump a }; }\n"
+        "chain a { ip daddr 10.96.0.1 tcp dport 80-90 dnat to 10.2.0.2; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.2:80",
+            "in tcp 10.96.0.1 81": "10.2.0.2:81",
+            "in tcp 10.96.0.1 443": "drop",
+            "out tcp 10.96.0.1 80": "10.2.0.2:80",
+        },
+    ),
     "what a packet does not have is not unlike anything": (
         "chain p { nat prerouting -100; ip daddr 10.96.0.2 dnat to 10.2.0.1;\n"
         "ip daddr . tcp dport != { 10.96.0.9 . 80, 10.96.0.9 . 81 } drop; }",

@@ -74,9 +74,10 @@ class Picked(msgspec.Struct, frozen=True):
 
 
 class Fork(msgspec.Struct, frozen=True):
-    """It depends on the source; where none of the conditions holds, the rule does not match."""
+    """It depends on the source; `rest` is for where none of the conditions holds."""
 
     choices: tuple[tuple[SourceCondition, Answer], ...]
+    rest: Answer = False
 
 
 class Chance(msgspec.Struct, frozen=True):
@@ -222,6 +223,7 @@ def _fork(
 ) -> Answer:
     is_link_known = found.symbol is Symbol.LINK and packet.origin is Hook.OUTPUT
     choices: list[tuple[SourceCondition, Answer]] = []
+    rest = False if found.rest is None else _pick(found.rest, name, read)
     for part, element in found.found:
         condition = source_condition(found.symbol, (part,), negated=False)
         if isinstance(condition, Unclear):
@@ -230,7 +232,7 @@ def _fork(
             choices.append((condition, _pick(element, name, read)))
         elif holds_for_link(condition, state.link or None):
             return _pick(element, name, read)
-    return Fork(tuple(choices)) if choices else False
+    return Fork(tuple(choices), rest) if choices else rest
 
 
 def _dnat(statement: Dnat, table: NftTable, packet: Packet, state: State, sets: SetReader) -> Answer:

@@ -78,7 +78,8 @@ class Influence:
         if isinstance(found, Picked):
             yield from self._of(found.answer, statement, table, state, depth)
         elif isinstance(found, Fork | Chance):
-            for _, choice in found.choices:
+            rest = (found.rest,) if isinstance(found, Fork) else ()
+            for choice in (*(each for _, each in found.choices), *rest):
                 yield from self._of(choice, statement, table, state, depth)
         elif isinstance(found, Jump | Goto):
             yield found

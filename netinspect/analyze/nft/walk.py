@@ -260,7 +260,7 @@ class Walker:
             if decided:
                 return move if len(choices) == 1 else Forked(step, tuple(choices), [])
             path = (*path, replace(asked, negated=not asked.negated))
-        rest = Step(step.spot.after(), step.state, path)
+        rest = self._apply(fork.rest, replace(step, path=path))
         return Forked(step, tuple(choices), rest) if choices else rest
 
     def _chance(self, chance: Chance, step: Step) -> list[Way]:
