@@ -304,6 +304,23 @@ JUDGED = {
 }
 
 
+DOUBTED = {
+    "what is redirected is no destination, and no silence": (
+        "chain p { nat prerouting -100; WEB quota 1 mbytes jump a; }\n"
+        "chain a { jhash ip saddr mod 1 vmap { 0: jump b }; }\nchain b { tcp dport 80 redirect to :8080; }",
+        {"in tcp 10.96.0.1 80": "10.1.0.1:8080 ?"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("rules", "expected"), DOUBTED.values(), ids=DOUBTED)
+def test_what_cannot_be_judged_is_named_where_it_may_matter(
+    lab: PacketLab, rules: str, expected: dict[str, str]
+) -> None:
+    """However far away that is."""
+    check(lab, rules, expected)
+
+
 @pytest.mark.parametrize(("rules", "expected"), JUDGED.values(), ids=JUDGED)
 def test_what_a_rule_asks(lab: PacketLab, rules: str, expected: dict[str, str]) -> None:
     """Of the packet, its connection and its source."""

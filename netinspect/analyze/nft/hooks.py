@@ -9,7 +9,8 @@ nat is added with its first chain, at whichever hook.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -22,6 +23,7 @@ PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forwar
 _FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
 _TYPES = ("filter", "nat", "route")
 _HOOKS = (PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING)
+_MOST_NAMED = 20
 _CONNTRACK_PRIORITY = -200
 _NAT_PRIORITY = {PREROUTING: -100, OUTPUT: -100, INPUT: 100, POSTROUTING: 100}
 
@@ -97,6 +99,12 @@ def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Ite
             yield _gap(node, f"netdev {table.name}", "rules of links are not walked")
     for unknown in ruleset.unknown:
         yield _gap(node, "ruleset", unknown.json)
+
+
+def doubt_gaps(texts: Iterable[str], node: str) -> Iterator[Gap]:
+    """Name rules that could not be judged, and are in no entry."""
+    for text in islice(texts, _MOST_NAMED):
+        yield Gap(subject=f"node/{node}", fact="rule of nft", reason=Reason.UNPARSABLE, detail=text)
 
 
 def asks_origin(table: NftTable) -> bool:

@@ -21,6 +21,7 @@ from netinspect.analyze.nft.hooks import (
     PREROUTING,
     BaseChain,
     base_chains,
+    doubt_gaps,
     hook_gaps,
     tables_of,
 )
@@ -55,7 +56,10 @@ def read_nft_map(
         str(each) for each in sorted(set(local_addresses), key=address_key) if each.version == family
     )
     # What the reader keeps is let go before entries are put in order: both at once are the most memory.
-    entries = list(_Reader(tables, family, local).entries())
+    reader = _Reader(tables, family, local)
+    entries = list(reader.entries())
+    unsaid = reader.unsaid()
+    del reader
     entries.sort(key=_order)
     own = ruleset.table("ip" if family == 4 else "ip6", TABLE)
     return ServiceMap(
@@ -64,7 +68,7 @@ def read_nft_map(
         mode=Mode.NFTABLES,
         layout=name_layout(own),
         entries=tuple(entries),
-        gaps=tuple(hook_gaps(ruleset, tables, node)),
+        gaps=(*hook_gaps(ruleset, tables, node), *doubt_gaps(unsaid, node)),
     )
 
 
@@ -99,6 +103,8 @@ class _Reader:
         self._local = local
         self._own = frozenset(local)
         self._kit = WalkKit()
+        self._doubts: dict[str, None] = {}
+        self._said: set[str] = set()
         self._branches = BranchBuilder(Masquerading(tables, family, self._kit))
         before, after = base_chains(tables, PREROUTING), base_chains(tables, OUTPUT)
         # What the node sends to itself comes in again by `lo`; nat has been asked already then.
@@ -115,6 +121,10 @@ class _Reader:
         collector = Collector(self._family)
         collector.add_tables(self._tables)
         yield from self.entries_of(collector.found)
+
+    def unsaid(self) -> list[str]:
+        """Return what could not be judged and is in no entry: that of packets to which nothing else happens."""
+        return [each for each in self._doubts if each not in self._said]
 
     def entries_of(self, candidates: Iterable[Candidate]) -> Iterator[MapEntry]:
         for candidate in candidates:
@@ -158,7 +168,13 @@ class _Reader:
     def _walk(self, packet: Packet) -> tuple[tuple[Branch, ...], str]:
         ways = Walker(self._bases[packet.origin, packet.is_local], packet, self._kit).walk(State())
         service = next((each.service for each in ways if each.service), "")
-        return self._branches.build(ways, packet), service
+        branches = self._branches.build(ways, packet)
+        texts = [text for each in branches for text in each.undecided]
+        if all(each.outcome is Outcome.NONE for each in branches):
+            self._doubts.update(dict.fromkeys(texts))
+        else:
+            self._said.update(texts)
+        return branches, service
 
 
 def _filters(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
