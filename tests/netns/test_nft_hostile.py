@@ -305,6 +305,37 @@ JUDGED = {
 
 
 DOUBTED = {
+    "an accept passes by the rest of all chains": (
+        "chain p { nat prerouting -100; jump a; WEB dnat to 10.2.0.1; }\nchain a { meta pkttype host accept; }",
+        {"in tcp 10.96.0.1 80": "none ?"},
+    ),
+    "so does one in a chain that is jumped to": (
+        "chain p { nat prerouting -100; meta pkttype host jump a; WEB dnat to 10.2.0.1; }\nchain a { accept; }",
+        {"in tcp 10.96.0.1 80": "none ?"},
+    ),
+    "a return may pass by an accept": (
+        "chain p { nat prerouting -100; jump a; WEB dnat to 10.2.0.1; }\n"
+        "chain a { meta pkttype host return; accept; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80 ?"},
+    ),
+    "an accept saves from the policy": (
+        "chain f { filter prerouting -150; policy drop; meta pkttype host accept; }\n"
+        "chain p { nat prerouting -100; WEB dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80 ?"},
+    ),
+    "where nothing is passed by there is no doubt": (
+        "chain p { nat prerouting -100; jump a; WEB goto b; tcp dport 81 dnat to 10.2.0.1; }\n"
+        "chain a { meta pkttype host return; tcp dport 443 accept; }\n"
+        "chain b { numgen random mod 2 vmap { 0: jump c, 1: jump c }; dnat to 10.2.0.2; }\n"
+        "chain c { meta pkttype host return; counter; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.2:80"},
+    ),
+    "what is left to chance may be accepted": (
+        "chain p { nat prerouting -100; WEB jump b; ip daddr 10.96.0.1 dnat to 10.2.0.1; }\n"
+        "chain b { numgen random mod 2 vmap { 0: jump c, 1: jump c }; }\n"
+        "chain c { meta pkttype host accept; }",
+        {"in tcp 10.96.0.1 80": "none ?"},
+    ),
     "what is redirected is no destination, and no silence": (
         "chain p { nat prerouting -100; WEB quota 1 mbytes jump a; }\n"
         "chain a { jhash ip saddr mod 1 vmap { 0: jump b }; }\nchain b { tcp dport 80 redirect to :8080; }",

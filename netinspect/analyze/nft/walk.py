@@ -74,7 +74,7 @@ class Walker:
         self._kit = kit
         self._notes = kit.notes
         self._route = Route(bases, kit.notes)
-        self._influence = Influence(packet, kit.sets, kit.shortcuts)
+        self._influence = Influence(bases, packet, kit.sets, kit.shortcuts)
         self._splits = 0
         self._reads_before = 0
         self.hosts: set[str] = set()
