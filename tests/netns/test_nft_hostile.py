@@ -237,6 +237,13 @@ WAYS = {
 
 
 JUDGED = {
+    "a list of who is banned is no affinity": (
+        "set banned { type ipv4_addr; flags timeout; timeout 1h; elements = { 10.1.0.2 }; }\n"
+        "chain p { nat prerouting -100; ip saddr @banned goto ban; WEB dnat to 10.2.0.1; }\n"
+        "chain o { nat output -100; ip saddr @banned goto ban; WEB dnat to 10.2.0.1; }\n"
+        "chain ban { update @banned { ip saddr timeout 1h } drop; }",
+        {"in tcp 10.96.0.1 80": "drop", "out tcp 10.96.0.1 80": "10.2.0.1:80"},
+    ),
     "what takes all other sources": (
         "set s { type ipv4_addr; elements = { 10.77.0.1, * }; }\n"
         "chain p { nat prerouting -100; WEB ip saddr vmap { 10.77.0.1: accept, *: jump a };\n"
