@@ -312,6 +312,11 @@ JUDGED = {
 
 
 DOUBTED = {
+    "a mark of a single host may do more than masquerade": (
+        "chain p { nat prerouting -100; ip saddr 10.1.0.2 meta mark set 1; meta mark 1 WEB drop;\n"
+        "ip daddr 10.96.0.1 tcp dport 80-81 dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "drop ?", "in tcp 10.96.0.1 81": "10.2.0.1:81"},
+    ),
     "an accept passes by the rest of all chains": (
         "chain p { nat prerouting -100; jump a; WEB dnat to 10.2.0.1; }\nchain a { meta pkttype host accept; }",
         {"in tcp 10.96.0.1 80": "none ?"},

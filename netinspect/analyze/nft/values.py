@@ -148,7 +148,7 @@ def _meta(expression: Meta, packet: Packet, state: State) -> Value:
         case "l4proto":
             return packet.protocol
         case "mark":
-            return Unclear(expression) if state.mark is None else state.mark
+            return _mark(expression, state)
         case "nfproto":
             return f"ipv{packet.family}"
         case "protocol":
@@ -157,6 +157,12 @@ def _meta(expression: Meta, packet: Packet, state: State) -> Value:
             return _link(packet)
         case _:
             return Unclear(expression)
+
+
+def _mark(expression: Meta, state: State) -> Value:
+    """Return the mark; where single hosts have another one, what asks for it before POSTROUTING is not told apart."""
+    differs = any(mark != state.mark for _, mark in state.host_marks)
+    return Unclear(expression) if state.mark is None or differs else state.mark
 
 
 def _link(packet: Packet) -> Value:
