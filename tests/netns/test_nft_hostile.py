@@ -312,6 +312,13 @@ JUDGED = {
 
 
 DOUBTED = {
+    "a set that the packet itself was put into": (
+        "set seen { type ipv4_addr; flags dynamic,timeout; timeout 1h; }\n"
+        "chain p { nat prerouting -100; WEB add @seen { ip daddr }; ip daddr @seen WEB dnat to 10.2.0.1;\n"
+        "ip daddr 10.96.0.1 tcp dport 81 update @seen { ip saddr }; ip saddr != @seen drop;\n"
+        "ip daddr 10.96.0.1 tcp dport 81 dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80 ?", "in tcp 10.96.0.1 81": "10.2.0.1:81 ?"},
+    ),
     "a mark of a single host may do more than masquerade": (
         "chain p { nat prerouting -100; ip saddr 10.1.0.2 meta mark set 1; meta mark 1 WEB drop;\n"
         "ip daddr 10.96.0.1 tcp dport 80-81 dnat to 10.2.0.1; }",

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from netinspect.analyze.nft.lookup import Chances, SetReader, Sourced, elements_of
-from netinspect.analyze.nft.match import Odds, judge
+from netinspect.analyze.nft.match import Odds, is_filled, judge
 from netinspect.analyze.nft.packet import Packet, State
 from netinspect.analyze.nft.sets import source_condition
 from netinspect.analyze.nft.values import Symbol, Unclear, value_of
@@ -174,6 +174,7 @@ def _update(statement: SetUpdate, chain: str, table: NftTable, packet: Packet, s
     timeout_s = statement.element.timeout_s or (named.timeout_s if named else None)
     reads = packet.reads
     is_source = value_of(statement.element.key, packet, state) is Symbol.SOURCE
+    state = replace(state, filled=(*state.filled, (table.family, table.name, statement.set)))
     packet.reads = reads  # that the source is kept says nothing of where it is
     if not is_source or timeout_s is None or statement.op == "delete":
         return state
@@ -197,7 +198,7 @@ def _look_up(
     read: Callable[[Element], Answer],
 ) -> Answer:
     elements = elements_of(table, lookup.data)
-    if elements is None:
+    if elements is None or is_filled(lookup.data, table, state):
         return Unclear(lookup)
     found = sets.find(elements, value_of(lookup.key, packet, state), packet)
     name = lookup.data.name if isinstance(lookup.data, SetRef) else ""

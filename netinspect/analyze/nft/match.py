@@ -49,6 +49,8 @@ def judge(match: Match, table: NftTable, packet: Packet, state: State, sets: Set
     if match.op not in NEGATED:
         return _order(value, match)
     negated = NEGATED[match.op]
+    if is_filled(match.right, table, state):
+        return Unclear(match)
     if isinstance(match.right, _SETS):
         judged = _in_set(value, match.right, table, packet, sets)
     elif isinstance(value, Flags) and match.op != "in":
@@ -60,6 +62,11 @@ def judge(match: Match, table: NftTable, packet: Packet, state: State, sets: Set
         if isinstance(judged, Unclear)
         else _turned(judged, negated=negated, packet=packet, state=state)
     )
+
+
+def is_filled(data: Expression, table: NftTable, state: State) -> bool:
+    """Whether a set is another than the one listed, since the packet itself was put into it."""
+    return isinstance(data, SetRef) and (table.family, table.name, data.name) in state.filled
 
 
 def is_source_in_set(match: Match) -> str | None:

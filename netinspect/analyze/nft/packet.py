@@ -53,6 +53,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         link: the link that it has come in by, where that is known.
         lookups: affinity sets that were looked into, with the chain that a hit leads to.
         updates: affinity sets that the packet's source is put into: name, seconds, chain.
+        filled: sets that something of the packet is put into, or taken out of, on the way: family, table, name.
         service: whose Service the rules say it is; empty as long as they do not.
         trail: rules that led here.
         undecided: what could not be judged.
@@ -66,6 +67,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     link: str = ""
     lookups: tuple[tuple[str, str], ...] = ()
     updates: tuple[tuple[str, int, str], ...] = ()
+    filled: tuple[tuple[str, str, str], ...] = ()
     service: str = ""
     trail: tuple[RuleRef, ...] = ()
     undecided: tuple[str, ...] = ()
@@ -78,7 +80,15 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def effects(self) -> tuple[object, ...]:
         """What later rules can see of it."""
-        return self.mark, self.ct_mark, self.host_marks, self.is_early, self.is_tracked, self.updates
+        return (
+            self.mark,
+            self.ct_mark,
+            self.host_marks,
+            self.is_early,
+            self.is_tracked,
+            self.updates,
+            self.filled,
+        )
 
 
 class SplitError(Exception):
