@@ -8,6 +8,7 @@ What arrives is read from raw sockets on the node and beyond it, so no reply has
 from __future__ import annotations
 
 import itertools
+import json
 import select
 import socket
 import struct
@@ -64,6 +65,11 @@ class PacketLab:
         done = subprocess.run(enter, input=ruleset.encode(), capture_output=True)
         if done.returncode:
             raise RuntimeError(done.stderr.decode())
+
+    def link_address(self) -> str:
+        """Return the address that the client's link sends to."""
+        (link,) = json.loads(self.node.ip(f"-j link show dev {LINK}"))
+        return str(link["address"])
 
     def send(self, hook: Hook, protocol: str, address: str, port: int) -> str:
         """Send one packet, and say where it arrived: `none` is where it was sent to, `A:P` is another place."""

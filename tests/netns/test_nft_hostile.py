@@ -113,7 +113,7 @@ def nft_text(rules: str) -> str:
 
 def check(lab: PacketLab, rules: str, expected: dict[str, str]) -> None:
     """Compare what is read, and what the kernel does, with what is expected; ` ?` is where the reading has doubts."""
-    lab.load(nft_text(rules))
+    lab.load(nft_text(rules).replace("LINK-ADDRESS", lab.link_address()))
     ruleset = parse_nft_json(lab.node.enter("nft", "-j", "list", "ruleset"))
     found = {}
     for packet, words in expected.items():
@@ -312,6 +312,17 @@ JUDGED = {
 
 
 DOUBTED = {
+    "a long chain that asks for addresses of links as well": (
+        "chain f { filter prerouting -150; "
+        + "".join(f"ip daddr 10.96.1.{host} accept; " for host in range(20))
+        + "ip daddr 10.96.0.2 drop; ether daddr LINK-ADDRESS drop; }\n"
+        "chain p { nat prerouting -100; ip daddr 10.96.0.0/16 tcp dport 80 dnat to 10.2.0.1; }",
+        {
+            "in tcp 10.96.1.3 80": "10.2.0.1:80",
+            "in tcp 10.96.0.2 80": "drop",
+            "in tcp 10.96.0.1 80": "drop ?",
+        },
+    ),
     "a set that the packet itself was put into": (
         "set seen { type ipv4_addr; flags dynamic,timeout; timeout 1h; }\n"
         "chain p { nat prerouting -100; WEB add @seen { ip daddr }; ip daddr @seen WEB dnat to 10.2.0.1;\n"
