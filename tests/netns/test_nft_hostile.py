@@ -311,6 +311,38 @@ JUDGED = {
 }
 
 
+NAMED = {
+    "beside a network and a range of ports": (
+        "chain p { nat prerouting -100; ip daddr { 10.96.0.9, 10.96.0.0/29 } tcp dport { 9, 80-90 } goto a; }\n"
+        "chain a { WEB dnat to 10.2.0.1; }"
+    ),
+    "beyond a network, and a network in that": (
+        "chain p { nat prerouting -100; ip daddr 10.96.0.0/16 goto a; }\n"
+        "chain a { ip daddr . tcp dport vmap { 10.96.0.0/24 . 80-90: goto b, 10.96.1.0/24 . 80: drop }; }\n"
+        "chain b { WEB dnat to 10.2.0.1; }"
+    ),
+    "by the element for all others": (
+        "chain p { nat prerouting -100; ip daddr vmap { 10.96.0.9: accept, *: goto a }; }\n"
+        "chain a { ip daddr . tcp dport vmap { 10.96.0.9 . 80: accept, *: goto b }; }\n"
+        "chain b { meta l4proto vmap { udp: accept, *: goto c }; }\nchain c { WEB dnat to 10.2.0.1; }"
+    ),
+    "in a range of protocols": (
+        "chain p { nat prerouting -100; meta l4proto { 5-7, 30 } goto a; }\n"
+        "chain a { ip daddr 10.96.0.1 th dport 80 dnat to 10.2.0.1; }"
+    ),
+}
+
+
+@pytest.mark.parametrize("rules", NAMED.values(), ids=NAMED)
+def test_which_destinations_are_in_the_map(lab: PacketLab, rules: str) -> None:
+    """A port of an address that some rule names, whatever else rules on the way ask for."""
+    check(lab, rules, {"in tcp 10.96.0.1 80": "10.2.0.1:80"})
+    ruleset = parse_nft_json(lab.node.enter("nft", "-j", "list", "ruleset"))
+    map_ = read_nft_map("node", 4, ruleset, [parse_address(each) for each in NODE[4]])
+    web = Destination(address=parse_address("10.96.0.1"), protocol="tcp", port=80)
+    assert [each.hook for each in map_.entries if each.destination == web] == [Hook.PREROUTING]
+
+
 DOUBTED = {
     "a long chain that asks for addresses of links as well": (
         "chain f { filter prerouting -150; "
