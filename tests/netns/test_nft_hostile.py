@@ -187,6 +187,11 @@ WAYS = {
             "in tcp 10.96.0.1 443": "drop",
         },
     ),
+    "any loopback address is the node's own": (
+        "chain p { nat output -100; meta mark 7 dnat to 10.2.0.1; }\n"
+        "chain i { filter input 0; ip daddr 127.0.0.5 tcp dport 80 drop; }",
+        {"out tcp 127.0.0.5 80": "drop"},
+    ),
     "a policy drops what comes to a base chain's end": (
         "chain f { filter prerouting -150; policy drop; ip daddr 10.96.0.1 jump a; ip daddr 10.96.0.2 goto a; }\n"
         "chain a { tcp dport 80 accept; ip daddr 10.96.0.1 tcp dport 81 return; tcp dport 443 return; }\n"

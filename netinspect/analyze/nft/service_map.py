@@ -162,7 +162,9 @@ class _Reader:
             port=candidate.port,
             addresses=addresses,
             is_any=is_any,
-            is_local=candidate.address is None or addresses[0] in self._own,
+            is_local=candidate.address is None
+            or addresses[0] in self._own
+            or parse_address(addresses[0]).is_loopback,
         )
 
     def _walk(self, packet: Packet) -> tuple[tuple[Branch, ...], str]:
