@@ -34,6 +34,7 @@ _SYSCTLS = (
     "ipv4/ip_forward=1 ipv6/conf/all/forwarding=1 ipv4/icmp_ratelimit=0 ipv6/icmp/ratelimit=0 "
     "ipv4/conf/all/rp_filter=0 ipv4/conf/lo/accept_local=1"
 )
+_NO_WAIT = "ipv6/conf/default/accept_dad=0 ipv6/conf/default/dad_transmits=0"
 _SYN, _SYN_ACK = 0x02, 0x12
 _PATIENCE_S = 0.15
 """A packet that gets through is there at once; one that is dropped is waited for as long."""
@@ -104,6 +105,8 @@ class PacketLab:
         return "reject" if refused or _is_refused(client) else "drop"
 
     def _wire(self, world: World) -> None:
+        for netns in (self.node, self._client, self._beyond):
+            _set(netns, _NO_WAIT)
         for netns, link, at in ((self._client, LINK, 0), (self._beyond, "right0", 1)):
             world.pair(netns, link)
             far = (CLIENT, BEHIND)[at]
@@ -118,10 +121,14 @@ class PacketLab:
             for network in networks:
                 self.node.ip(f"-{family} route add {network} via {BEHIND[family]}")
                 self._beyond.ip(f"-{family} route add local {network} dev lo")
-        for netns in (self.node, self._beyond):
-            for each in _SYSCTLS.split():
-                name, _, value = each.partition("=")
-                netns.enter("sh", "-c", f"echo {value} > /proc/sys/net/{name}")
+        _set(self.node, _SYSCTLS)
+        _set(self._beyond, _SYSCTLS)
+
+
+def _set(netns: Netns, sysctls: str) -> None:
+    for each in sysctls.split():
+        name, _, value = each.partition("=")
+        netns.enter("sh", "-c", f"echo {value} > /proc/sys/net/{name}")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import pytest
 
@@ -77,7 +78,8 @@ def told(ruleset: NftRuleset, sent: Sent) -> str:
 def is_of(entry: Destination, sent: Destination) -> bool:
     """Whether a destination of the map is the one that is asked for."""
     is_local = str(sent.address) in (*NODE[4], *NODE[6])
-    here = entry.address == sent.address or (entry.address is None and is_local)
+    excepted = any(sent.address in ip_network(each) for each in entry.except_)
+    here = entry.address == sent.address or (entry.address is None and is_local and not excepted)
     return here and (entry.protocol, entry.port) == (sent.protocol, sent.port)
 
 

@@ -21,6 +21,8 @@ from netinspect.models.nft_expression import Fib, Goto, Jump, Meta, Node
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
 
 _FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
+_BESIDE = {"netdev": "links", "bridge": "bridges"}
+"""Families whose rules meet packets beside the hooks that are walked."""
 _TYPES = ("filter", "nat", "route")
 _HOOKS = (PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING)
 _MOST_NAMED = 20
@@ -93,10 +95,9 @@ def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Ite
         if table.remainder:
             yield _gap(node, f"{table.family} {table.name}", table.remainder)
     for table in ruleset.tables:
-        if table.family == "netdev" and any(
-            not each.is_regular and each.rules for each in table.chains.values()
-        ):
-            yield _gap(node, f"netdev {table.name}", "rules of links are not walked")
+        kind = _BESIDE.get(table.family)
+        if kind and not table.is_dormant and any(map(_may_act, table.chains.values())):
+            yield _gap(node, f"{table.family} {table.name}", f"rules of {kind} are not walked")
     for unknown in ruleset.unknown:
         yield _gap(node, "ruleset", unknown.json)
 
@@ -149,6 +150,11 @@ def _unread(chain: NftChain) -> str:
     if chain.base.type not in _TYPES:
         return f"base chains of type {chain.base.type or 'none'} are not known"
     return "" if chain.base.priority is not None else "its priority is not known"
+
+
+def _may_act(chain: NftChain) -> bool:
+    drops = chain.base is not None and chain.base.policy == "drop"
+    return not chain.is_regular and (bool(chain.rules) or drops)
 
 
 def _gap(node: str, where: str, detail: str) -> Gap:
