@@ -351,6 +351,16 @@ def test_which_destinations_are_in_the_map(lab: PacketLab, rules: str) -> None:
 
 
 DOUBTED = {
+    "rules that name no address may still be for one": (
+        "chain p { nat prerouting -100; tcp dport 81 redirect to :8080; ip daddr < 10.96.0.5 tcp dport 80 dnat to 10.2.0.1;\n"
+        "fib daddr . iif type local udp dport 80 drop; dnat ip prefix to ip daddr map { 10.96.1.0/24: 10.2.0.0/24 }; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80 ?",
+            "in tcp 10.96.0.1 81": "10.1.0.1:8080 ?",
+            "in udp 10.1.0.1 80": "drop ?",
+            "in tcp 10.96.1.1 443": "10.2.0.1:443 ?",
+        },
+    ),
     "a long chain that asks for addresses of links as well": (
         "chain f { filter prerouting -150; "
         + "".join(f"ip daddr 10.96.1.{host} accept; " for host in range(20))

@@ -84,7 +84,7 @@ def read_nft_destinations(
         family: as for `read_nft_map`, like the next two.
         ruleset: likewise.
         local_addresses: likewise.
-        destinations: with addresses of the family. Those to which nothing happens have no entry.
+        destinations: with addresses of the family. Those to which nothing happens, for sure, have no entry.
     """
     local = tuple(str(each) for each in local_addresses if each.version == family)
     reader = _Reader(tables_of(ruleset, family), family, local)
@@ -120,7 +120,7 @@ class _Reader:
     def entries(self) -> Iterator[MapEntry]:
         collector = Collector(self._family)
         collector.add_tables(self._tables)
-        yield from self.entries_of(collector.found)
+        yield from filter(_does_something, self.entries_of(collector.found))
 
     def unsaid(self) -> list[str]:
         """Return what could not be judged and is in no entry: that of packets to which nothing else happens."""
@@ -185,8 +185,12 @@ def _filters(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
 
 
 def _entry(hook: Hook, to: Destination, branches: Sequence[Branch], service: str) -> Iterator[MapEntry]:
-    if any(each.outcome is not Outcome.NONE for each in branches):
+    if branches:
         yield MapEntry(hook=hook, destination=to, branches=tuple(branches), service=service)
+
+
+def _does_something(entry: MapEntry) -> bool:
+    return any(each.outcome is not Outcome.NONE for each in entry.branches)
 
 
 def _address(text: str, family: int) -> Address | None:
