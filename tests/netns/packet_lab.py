@@ -15,7 +15,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from netinspect.models.service_map import Hook
 from tests.captures.conntrack_lab import inside
@@ -57,6 +57,7 @@ class PacketLab:
             self._opened = opened.pop_all()
 
     def close(self) -> None:
+        """Close what sees packets arrive."""
         self._opened.close()
 
     def load(self, ruleset: str) -> None:
@@ -129,6 +130,13 @@ def _set(netns: Netns, sysctls: str) -> None:
     for each in sysctls.split():
         name, _, value = each.partition("=")
         netns.enter("sh", "-c", f"echo {value} > /proc/sys/net/{name}")
+
+
+@contextmanager
+def new_packet_lab(world: World) -> Iterator[PacketLab]:
+    """Make a lab of a world's node, and end it."""
+    with closing(PacketLab(world)) as lab:
+        yield lab
 
 
 @contextmanager
