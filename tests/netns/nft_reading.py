@@ -12,6 +12,7 @@ from netinspect.analyze.service_map.source_conditions import holds_for_link, hol
 from netinspect.models.address import parse_address
 from netinspect.models.nft import NftRuleset
 from netinspect.models.service_map import (
+    Backend,
     Branch,
     Destination,
     Hook,
@@ -87,11 +88,16 @@ def say(entries: Sequence[MapEntry], sent: Sent) -> str:
     taken = next((each for each in branches if holds(each, sent)), None)
     if taken is None:
         return "none"
-    words = [f"{each.address}:{each.port or sent.to.port}" for each in taken.backends if each.share]
-    words = [f"{each} masqueraded" for each in words] if taken.masquerade else words
+    words = [show_backend(each, taken, sent) for each in taken.backends if each.share]
     words += ["lost"] if taken.lost else []
     outcome = " | ".join(sorted(words)) if taken.outcome is Outcome.BACKENDS else str(taken.outcome)
     return outcome + ("?" if taken.undecided else "")
+
+
+def show_backend(backend: Backend, branch: Branch, sent: Sent) -> str:
+    is_hairpin = sent.hook is Hook.PREROUTING and CLIENT[sent.family] in map(str, backend.masqueraded_from)
+    masquerade = " masqueraded" if branch.masquerade or is_hairpin else ""
+    return f"{backend.address}:{backend.port or sent.to.port}{masquerade}"
 
 
 def holds(branch: Branch, sent: Sent) -> bool:

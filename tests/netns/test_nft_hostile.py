@@ -60,6 +60,50 @@ WAYS: Cases = {
             "in tcp 10.1.0.1 80": "none",
         },
     ),
+    "jumps, gotos and returns": (
+        "chain p { nat prerouting -100; jump c1; ip daddr 10.96.0.1 tcp dport 81 dnat to 10.2.0.9; }\n"
+        + "".join(f"chain c{n} {{ jump c{n + 1}; tcp dport 82 dnat to 10.2.0.8; }}\n" for n in range(1, 13))
+        + "chain c13 { goto c14; WEB dnat to 10.2.0.3; }\n"
+        "chain c14 { tcp dport vmap { 81: return, 443: accept }; WEB dnat to 10.2.0.1; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80",
+            "in tcp 10.96.0.1 81": "10.2.0.9:81",
+            "in tcp 10.96.0.1 82": "10.2.0.8:82",
+            "in tcp 10.96.0.1 443": "none",
+        },
+    ),
+    "an accept is of one base chain, a drop of all": (
+        "chain f { filter prerouting -150; WEB accept; }\n"
+        "chain n { nat prerouting -100; WEB accept; ip daddr 10.96.0.2 drop; }\n"
+        "chain p { nat prerouting -90; ip daddr { 10.96.0.1, 10.96.0.2 } tcp dport 80 dnat to 10.2.0.1; }",
+        {"in tcp 10.96.0.1 80": "10.2.0.1:80", "in tcp 10.96.0.2 80": "drop"},
+    ),
+    "tables of both families and of each": (
+        "table inet t {\nchain p { nat prerouting -90; meta nfproto vmap { ipv4: jump four, ipv6: goto six }; "
+        "tcp dport 443 drop; }\n"
+        "chain four { tcp dport 80-81 dnat ip to 10.2.0.1; }\nchain six { tcp dport 81 dnat ip6 to fd00:2::1; }\n}\n"
+        "table ip t {\nchain p { nat prerouting -100; WEB dnat to 10.2.0.2; }\n}\n"
+        "table ip6 t {\nchain p { nat prerouting -100; tcp dport 80 dnat to [fd00:2::2]:8080; }\n}",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.2:80",
+            "in tcp 10.96.0.1 81": "10.2.0.1:81",
+            "in tcp 10.96.0.1 443": "drop",
+            "in tcp fd00:96::1 80": "fd00:2::2:8080",
+            "in tcp fd00:96::1 81": "fd00:2::1:81",
+            "in tcp fd00:96::1 443": "none",
+        },
+    ),
+    "what is sent to the node by itself": (
+        "chain o { nat output -100; fib daddr type local ip daddr != 127.0.0.0/8 tcp dport 81 dnat to 10.2.0.1; }\n"
+        "chain i { filter input 0; policy drop; iifname lo tcp dport 80 accept; ip daddr 10.3.0.1 reject; }",
+        {
+            "out tcp 10.1.0.1 80": "none",
+            "out tcp 10.1.0.1 81": "10.2.0.1:81",
+            "out tcp 127.0.0.1 81": "drop",
+            "in tcp 10.1.0.1 80": "drop",
+            "in tcp 10.3.0.1 80": "reject",
+        },
+    ),
     "continue goes on with the same rule": (
         "chain p { nat prerouting -100; ip daddr 10.96.0.1 jump a; tcp dport 443 continue drop; }\n"
         "chain a { tcp dport vmap { 80: continue, 81: accept } dnat to 10.2.0.2;\n"
@@ -118,9 +162,16 @@ WAYS: Cases = {
             "in udp 10.96.0.1 443": "none",
         },
     ),
-    "chance": (
-        "chain p { nat prerouting -100; WEB dnat to numgen random mod 3 map { 0: 10.2.0.1, 1-2: 10.2.0.2 }; }",
-        {"in tcp 10.96.0.1 80": "10.2.0.1:80 | 10.2.0.2:80"},
+    "chance, and what goes on behind it": (
+        "chain p { nat prerouting -100; WEB dnat to numgen random mod 3 map { 0: 10.2.0.1, 1-2: 10.2.0.2 };\n"
+        "ip daddr 10.96.0.1 jump b; ip daddr 10.96.0.1 dnat to 10.2.0.3; }\n"
+        "chain b { numgen inc mod 2 offset 3 vmap { 3: goto c, 4: jump c }; dnat to 10.2.0.4; }\n"
+        "chain c { tcp dport 443 drop; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80 | 10.2.0.2:80",
+            "in tcp 10.96.0.1 81": "10.2.0.3:81 | 10.2.0.4:81",
+            "in tcp 10.96.0.1 443": "drop",
+        },
     ),
 }
 

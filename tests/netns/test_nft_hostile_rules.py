@@ -19,6 +19,45 @@ JUDGED: Cases = {
         "chain ban { update @banned { ip saddr timeout 1h } drop; }",
         {"in tcp 10.96.0.1 80": "drop", "out tcp 10.96.0.1 80": "10.2.0.1:80"},
     ),
+    "maps by concatenations, networks and ranges": (
+        "map m { type ipv4_addr . inet_service : verdict; flags interval;\n"
+        "elements = { 10.96.0.0/24 . 80-90: goto a, 10.96.1.0-10.96.1.9 . 443: drop }; }\n"
+        "map d { type inet_service : ipv4_addr; flags interval; elements = { 80-82: 10.2.0.1, 90: 10.2.0.4 }; }\n"
+        "chain p { nat prerouting -100; ip daddr . th dport vmap @m;\n"
+        "ip daddr . meta l4proto . th dport vmap { 10.96.1.10 . udp . 53: drop, *: goto b }; }\n"
+        "chain a { ip protocol tcp dnat to tcp dport map @d; }\nchain b { ip daddr 10.96.1.10 dnat to 10.2.0.9; }",
+        {
+            "in tcp 10.96.0.1 81": "10.2.0.1:81",
+            "in tcp 10.96.0.1 90": "10.2.0.4:90",
+            "in tcp 10.96.0.1 85": "none",
+            "in udp 10.96.0.1 80": "none",
+            "in tcp 10.96.1.9 443": "drop",
+            "in udp 10.96.1.10 53": "drop",
+            "in tcp 10.96.1.10 53": "10.2.0.9:53",
+        },
+    ),
+    "marks": (
+        "chain m { filter prerouting -150; WEB meta mark set 0x12; WEB meta mark set meta mark | 0x100;\n"
+        "WEB ct mark set meta mark and 0xff; meta mark set meta mark ^ 1 tcp dport 443 drop; }\n"
+        "chain p { nat prerouting -100; meta mark & 0x100 == 0 tcp dport 80 drop; meta mark vmap { 1: goto a };\n"
+        "meta mark 0x110-0x120 ct mark 0x12 ct mark & 0x2 != 0 dnat to 10.2.0.1; }\n"
+        "chain a { ip daddr 10.96.0.1 dnat to 10.2.0.2; }\n"
+        "chain q { nat postrouting 100; meta mark & 0x100 != 0 masquerade;\n"
+        "ip saddr . ip daddr { 10.1.0.2 . 10.2.0.2 } masquerade; }",
+        {
+            "in tcp 10.96.0.1 80": "10.2.0.1:80 masqueraded",
+            "in tcp 10.96.0.2 80": "drop",
+            "in tcp 10.96.0.1 81": "10.2.0.2:81 masqueraded",
+        },
+    ),
+    "what the source and its link are": (
+        "set s { type ipv4_addr; flags interval; elements = { 10.1.0.0/25, 10.8.0.0/16 }; }\n"
+        "chain p { nat prerouting -100; ip saddr != @s drop;\n"
+        "ip saddr . tcp dport { 10.1.0.2 . 81, 10.1.0.3 . 82 } jump a;\n"
+        'iifname != "left*" drop; iif lo drop; ip daddr 10.96.0.1 fib saddr type != local dnat to 10.2.0.1; }\n'
+        "chain a { ip saddr 10.1.0.0/24 iifname { left0, eth9 } ip daddr 10.96.0.1 dnat to 10.2.0.2; }",
+        {"in tcp 10.96.0.1 81": "10.2.0.2:81", "in tcp 10.96.0.1 82": "10.2.0.1:82"},
+    ),
     "what takes all other sources": (
         "set s { type ipv4_addr; elements = { 10.77.0.1, * }; }\n"
         "chain p { nat prerouting -100; WEB ip saddr vmap { 10.77.0.1: accept, *: jump a };\n"
@@ -95,7 +134,8 @@ def test_what_a_rule_asks(lab: PacketLab, rules: str, expected: dict[str, str]) 
 DOUBTED: Cases = {
     "rules that name no address may still be for one": (
         "chain p { nat prerouting -100; tcp dport 81 redirect to :8080; ip daddr < 10.96.0.5 tcp dport 80 goto a;\n"
-        "fib daddr . iif type local udp dport 80 drop; dnat ip prefix to ip daddr map { 10.96.1.0/24: 10.2.0.0/24 }; }\n"
+        "fib daddr . iif type local udp dport 80 drop;\n"
+        "dnat ip prefix to ip daddr map { 10.96.1.0/24: 10.2.0.0/24 }; }\n"
         "chain a { dnat to 10.2.0.1; }",
         {
             "in tcp 10.96.0.1 80": "10.2.0.1:80 ?",
