@@ -162,9 +162,7 @@ class _Reader:
             port=candidate.port,
             addresses=addresses,
             is_any=is_any,
-            is_local=candidate.address is None
-            or addresses[0] in self._own
-            or parse_address(addresses[0]).is_loopback,
+            is_local=candidate.address is None or addresses[0] in self._own or _is_loopback(addresses[0]),
         )
 
     def _walk(self, packet: Packet) -> tuple[tuple[Branch, ...], str]:
@@ -191,6 +189,10 @@ def _entry(hook: Hook, to: Destination, branches: Sequence[Branch], service: str
 
 def _does_something(entry: MapEntry) -> bool:
     return any(each.outcome is not Outcome.NONE for each in entry.branches)
+
+
+def _is_loopback(text: str) -> bool:
+    return text.startswith("127.") or text == "::1"
 
 
 def _address(text: str, family: int) -> Address | None:

@@ -76,5 +76,7 @@ def _read(
         if to.address is not None
     )
     return [
-        each for each in read if any(one.outcome is not Outcome.NONE or one.undecided for one in each.branches)
+        each
+        for each in read
+        if any(one.outcome is not Outcome.NONE or one.undecided for one in each.branches)
     ]
