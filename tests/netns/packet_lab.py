@@ -36,7 +36,7 @@ _SYSCTLS = (
 )
 _NO_WAIT = "ipv6/conf/default/accept_dad=0 ipv6/conf/default/dad_transmits=0"
 _SYN, _SYN_ACK = 0x02, 0x12
-_PATIENCE_S = 0.15
+_PATIENCE_S = 0.3
 """A packet that gets through is there at once; one that is dropped is waited for as long."""
 
 
