@@ -11,6 +11,7 @@ import typer
 from netinspect.cli import conntrack
 from netinspect.cli.cleanup import cleanup
 from netinspect.cli.dataplane import dataplane
+from netinspect.cli.diff import diff
 from netinspect.cli.dns import dns
 from netinspect.cli.exec import exec_
 from netinspect.cli.expand import expand
@@ -86,6 +87,7 @@ _COMMANDS = (
     (nftables, "nftables", "Show Services as nftables has them, or chains rule by rule"),
     (ipvs, "ipvs", "List the virtual servers of IPVS with Services, real servers and pods"),
     (snapshot, "snapshot", "Record what all reading commands read, once, in one file"),
+    (diff, "diff", "Say what changed between two snapshots, or between one and now"),
     (exec_, "exec", "Run a tool in a pod's network namespace"),
     (cleanup, "cleanup", "Delete debug pods that are still there"),
     (schema, "schema", "Print the JSON Schema of a command's output"),

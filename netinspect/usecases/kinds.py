@@ -7,6 +7,7 @@ from typing import Any
 from netinspect.models.chain_listing import ListedChain
 from netinspect.models.dataplane import NodeDataplane
 from netinspect.models.debug_pod_entry import DebugPodEntry
+from netinspect.models.difference import Difference
 from netinspect.models.dns_report import DnsReport
 from netinspect.models.dns_servers import DnsServersReport
 from netinspect.models.flow_counts import NodeFlowCounts
@@ -44,6 +45,7 @@ def report_types() -> dict[str, Any]:
         "nftables": Report[ServiceRules],
         "nftables --chain": Report[ListedChain],
         "ipvs": Report[ListedVirtualServer],
+        "diff": Report[Difference],
         "cleanup": Report[DebugPodEntry],
     }
 
