@@ -204,7 +204,7 @@ class Map(Lookup, frozen=True, tag="map"):
 
 
 class Vmap(Lookup, frozen=True, tag="vmap"):
-    """A verdict by key; no element for it, and the next statement or rule is next. Also a statement."""
+    """A verdict by key; no element for it, and the next rule is next. Also a statement."""
 
 
 class Verdict(Node, frozen=True):
@@ -220,7 +220,7 @@ class Drop(Verdict, frozen=True, tag="drop"):
 
 
 class Continue(Verdict, frozen=True, tag="continue"):
-    """It goes on with the next rule."""
+    """It goes on with the next statement."""
 
 
 class Break(Verdict, frozen=True, tag="break"):

@@ -20,7 +20,8 @@ LEFTOVER = (
     "add table ip6 kube-proxy; "
     "add chain ip6 kube-proxy nat-prerouting { type nat hook prerouting priority -100; }; "
     "add chain ip6 kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80; "
-    "add rule ip6 kube-proxy nat-prerouting counter"
+    "add map ip6 kube-proxy service-ips { type ipv6_addr . inet_proto . inet_service : verdict; }; "
+    "add rule ip6 kube-proxy nat-prerouting ip6 daddr . meta l4proto . th dport vmap @service-ips"
 )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from netinspect.analyze.nft.lookup import Chances, SetReader, Sourced, elements_of
-from netinspect.analyze.nft.match import Odds, judge
+from netinspect.analyze.nft.match import Odds, is_filled, judge
 from netinspect.analyze.nft.packet import Packet, State
 from netinspect.analyze.nft.sets import source_condition
 from netinspect.analyze.nft.values import Symbol, Unclear, value_of
@@ -74,9 +74,10 @@ class Picked(msgspec.Struct, frozen=True):
 
 
 class Fork(msgspec.Struct, frozen=True):
-    """It depends on the source; where none of the conditions holds, the rule does not match."""
+    """It depends on the source; `rest` is for where none of the conditions holds."""
 
     choices: tuple[tuple[SourceCondition, Answer], ...]
+    rest: Answer = False
 
 
 class Chance(msgspec.Struct, frozen=True):
@@ -96,7 +97,7 @@ def change(statement: Statement, chain: str, table: NftTable, packet: Packet, st
         case Mangle():
             return _mangle(statement, packet, state)
         case Notrack():
-            return replace(state, is_tracked=False)
+            return replace(state, is_tracked=state.has_connection)
         case SetUpdate() if not statement.statements:
             return _update(statement, chain, table, packet, state)
         case _:
@@ -158,7 +159,7 @@ def _mangle(statement: Mangle, packet: Packet, state: State) -> State | None:
         )
         return replace(state, mark=_computed(value, packet, state), host_marks=marks)
     if isinstance(key, Ct) and key.key == "mark":
-        return replace(state, ct_mark=_computed(value, packet, state))
+        return replace(state, ct_mark=_computed(value, packet, state)) if state.has_connection else state
     rewrites = isinstance(key, Payload) and key.field in ("daddr", "saddr", "dport", "protocol", "nexthdr")
     return None if rewrites else state
 
@@ -173,6 +174,7 @@ def _update(statement: SetUpdate, chain: str, table: NftTable, packet: Packet, s
     timeout_s = statement.element.timeout_s or (named.timeout_s if named else None)
     reads = packet.reads
     is_source = value_of(statement.element.key, packet, state) is Symbol.SOURCE
+    state = replace(state, filled=(*state.filled, (table.family, table.name, statement.set)))
     packet.reads = reads  # that the source is kept says nothing of where it is
     if not is_source or timeout_s is None or statement.op == "delete":
         return state
@@ -196,7 +198,7 @@ def _look_up(
     read: Callable[[Element], Answer],
 ) -> Answer:
     elements = elements_of(table, lookup.data)
-    if elements is None:
+    if elements is None or is_filled(lookup.data, table, state):
         return Unclear(lookup)
     found = sets.find(elements, value_of(lookup.key, packet, state), packet)
     name = lookup.data.name if isinstance(lookup.data, SetRef) else ""
@@ -222,6 +224,7 @@ def _fork(
 ) -> Answer:
     is_link_known = found.symbol is Symbol.LINK and packet.origin is Hook.OUTPUT
     choices: list[tuple[SourceCondition, Answer]] = []
+    rest = False if found.rest is None else _pick(found.rest, name, read)
     for part, element in found.found:
         condition = source_condition(found.symbol, (part,), negated=False)
         if isinstance(condition, Unclear):
@@ -230,7 +233,7 @@ def _fork(
             choices.append((condition, _pick(element, name, read)))
         elif holds_for_link(condition, state.link or None):
             return _pick(element, name, read)
-    return Fork(tuple(choices)) if choices else False
+    return Fork(tuple(choices), rest) if choices else rest
 
 
 def _dnat(statement: Dnat, table: NftTable, packet: Packet, state: State, sets: SetReader) -> Answer:
@@ -269,7 +272,13 @@ def _source_nat(
 
 
 def _reject(statement: Reject, table: NftTable, packet: Packet, state: State, sets: SetReader) -> Answer:
-    return Final(Outcome.REJECT)
+    """Judge a reject: what it asks of the packet stands in its kind alone, nft prints no comparison beside it."""
+    fits = {
+        "tcp reset": packet.protocol == "tcp",
+        "icmp": packet.family == 4,
+        "icmpv6": packet.family == 6,
+    }
+    return Final(Outcome.REJECT) if fits.get(statement.type or "", True) else False
 
 
 def _object(statement: ObjectRef, table: NftTable, packet: Packet, state: State, sets: SetReader) -> Answer:

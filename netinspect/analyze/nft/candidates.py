@@ -3,7 +3,7 @@
 Rules are gone through from the base chains, by jumps, gotos and verdict maps, with what they ask of the destination on
 the way. A destination is named where its address (or that it is local), its protocol and its port are single values:
 in elements, or in comparisons. Rules for whole networks and port ranges name none, but are met by those that others
-name.
+name. One that is named though rules on the way rule it out does no harm: nothing happens to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from netinspect.analyze.nft.hooks import FORWARD, INPUT, OUTPUT, PREROUTING, base_chains
 from netinspect.analyze.nft.layout import TABLE
 from netinspect.analyze.nft.lookup import elements_of
-from netinspect.analyze.nft.sets import key_parts
+from netinspect.analyze.nft.sets import EVERYTHING, is_within, key_parts
 from netinspect.analyze.nft.values import is_protocol, protocol_name
 from netinspect.models.nft import NftChain, NftTable
 from netinspect.models.nft_expression import (
@@ -28,6 +28,8 @@ from netinspect.models.nft_expression import (
     Jump,
     Lookup,
     Payload,
+    Prefix,
+    Range,
     RawPayload,
     Set,
     SetRef,
@@ -36,9 +38,12 @@ from netinspect.models.nft_expression import (
 from netinspect.models.nft_statement import Dnat, Match, Statement
 
 T = TypeVar("T")
+Named = str | int | Prefix | Range
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _DEEPEST = 16
+_NAMED = str, int, Prefix, Range
+_SPANS = Prefix, Range
 _OWN_FAMILY = {"ip": 4, "ip6": 6}
 
 
@@ -54,31 +59,35 @@ class Asked(msgspec.Struct, frozen=True):
     """What was asked of the destination on the way; None is nothing.
 
     Attributes:
-        addresses: it is one of these.
+        addresses: it is one of these, or in one of these networks and ranges.
         is_local: it is one of the node's own.
         protocols: its protocol is one of these.
-        ports: its port is one of these.
+        ports: its port is one of these, or in one of these ranges.
     """
 
-    addresses: frozenset[str] | None = None
+    addresses: frozenset[Named] | None = None
     is_local: bool = False
     protocols: frozenset[str] | None = None
-    ports: frozenset[int] | None = None
+    ports: frozenset[Named] | None = None
 
     @property
     def is_whole(self) -> bool:
-        """Whether a destination is named."""
-        return self.ports is not None and (self.addresses is not None or self.is_local)
+        """Whether nothing is left that could be asked for more closely."""
+        is_one = self.is_local if self.addresses is None else not _has_spans(self.addresses)
+        return is_one and self.ports is not None and not _has_spans(self.ports)
 
     def candidates(self) -> Iterator[Candidate]:
         """Return the destinations that fit."""
-        if not self.is_whole:
+        ports = [each for each in self.ports or () if isinstance(each, int)]
+        if not ports:
             return
-        addresses: Iterable[str | None] = (None,) if self.addresses is None else self.addresses
+        addresses: list[str | None] = [each for each in self.addresses or () if isinstance(each, str)]
+        if self.is_local and (self.addresses is None or _has_spans(self.addresses)):
+            addresses.append(None)
         for address in addresses:
             for protocol in self.protocols or PROTOCOLS:
                 if protocol in PROTOCOLS:
-                    yield from (Candidate(address, protocol, port) for port in self.ports or ())
+                    yield from (Candidate(address, protocol, port) for port in ports)
 
 
 class Collector:
@@ -182,17 +191,15 @@ class Collector:
 
 
 def _by_element(fields: Sequence[str], element: Element, asked: Asked) -> Asked | None:
+    if element.key == EVERYTHING:
+        return asked
     return _by_values(fields, [key_parts(element.key)], asked)
 
 
 def _by_values(fields: Sequence[str], keys: Sequence[Sequence[Expression]], asked: Asked) -> Asked | None:
     """Narrow what is asked by one or more keys; None where that leaves nothing."""
     for at, field in enumerate(fields):
-        values = (
-            {protocol_name(key[at]) for key in keys if at < len(key)}
-            if field == "protocol"
-            else {key[at] for key in keys if at < len(key) and isinstance(key[at], str | int)}
-        )
+        values = {key[at] for key in keys if at < len(key)}
         narrowed = _by_field(field, frozenset(values), asked)
         if narrowed is None:
             return None
@@ -200,23 +207,39 @@ def _by_values(fields: Sequence[str], keys: Sequence[Sequence[Expression]], aske
     return asked
 
 
-def _by_field(field: str, values: frozenset[object], asked: Asked) -> Asked | None:
+def _by_field(field: str, values: frozenset[Expression], asked: Asked) -> Asked | None:
     if field == "other":
         return None
-    if field == "address":
-        return (
-            replace(asked, addresses=_meet(asked.addresses, frozenset(map(str, values)))) if values else asked
-        )
     if field == "protocol":
-        return replace(asked, protocols=_meet(asked.protocols, frozenset(map(str, values))))
-    if field.endswith("port"):
-        protocol = field.split()[0]
-        if protocol in PROTOCOLS:
-            asked = replace(asked, protocols=_meet(asked.protocols, frozenset({protocol})))
-        ports = frozenset(each for each in values if isinstance(each, int))
-        return replace(asked, ports=_meet(asked.ports, ports)) if ports else asked
-    return asked
+        names = frozenset(each for each in map(protocol_name, values) if isinstance(each, str))
+        is_known = len(names) == len(values) and EVERYTHING not in names
+        return replace(asked, protocols=_meet(asked.protocols, names)) if is_known else asked
+    if field.endswith("port") and (protocol := field.split()[0]) in PROTOCOLS:
+        asked = replace(asked, protocols=_meet(asked.protocols, frozenset({protocol})))
+    named = frozenset(each for each in values if isinstance(each, _NAMED))
+    if not field or len(named) < len(values) or EVERYTHING in named:
+        return asked
+    if field == "address":
+        return replace(asked, addresses=_meet(asked.addresses, named))
+    return replace(asked, ports=_meet(asked.ports, named))
 
 
 def _meet(left: frozenset[T] | None, right: frozenset[T]) -> frozenset[T]:
-    return right if left is None else left & right
+    """Return what is in both; of networks and ranges those of the later one, which may be too much."""
+    if left is None:
+        return right
+    found = left & right
+    some, others = _spans_of(left), _spans_of(right)
+    if others:
+        found |= {each for each in left if any(is_within(each, span) for span in others)}
+    if some:
+        found |= {each for each in right if each in others or any(is_within(each, span) for span in some)}
+    return found
+
+
+def _spans_of(values: Iterable[object]) -> list[Prefix | Range]:
+    return [each for each in values if isinstance(each, _SPANS)]
+
+
+def _has_spans(values: Iterable[object]) -> bool:
+    return any(isinstance(each, _SPANS) for each in values)

@@ -1,13 +1,16 @@
 """Which base chains of a ruleset a packet meets, in which order.
 
 nat chains of one hook are entered by conntrack at one place among the others, whatever their own priority: that only
-orders them among themselves (net/netfilter/nf_nat_core.c, `nf_nat_register_fn`). Chains of the same priority are taken
-in the order printed.
+orders them among themselves (net/netfilter/nf_nat_core.c, `nf_nat_register_fn`). Of chains of the same priority the
+one that was added last comes first (net/netfilter/core.c, `nf_hook_entries_grow`). nft prints tables, and the chains of
+each, in the order in which they were added; that a chain was added to an older table later cannot be seen. The place of
+nat is added with its first chain, at whichever hook.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -18,8 +21,12 @@ from netinspect.models.nft_expression import Fib, Goto, Jump, Meta, Node
 PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = "prerouting", "input", "forward", "output", "postrouting"
 
 _FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
+_BESIDE = {"netdev": "links", "bridge": "bridges"}
+"""Families whose rules meet packets beside the hooks that are walked."""
 _TYPES = ("filter", "nat", "route")
 _HOOKS = (PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING)
+_MOST_NAMED = 20
+_CONNTRACK_PRIORITY = -200
 _NAT_PRIORITY = {PREROUTING: -100, OUTPUT: -100, INPUT: 100, POSTROUTING: 100}
 
 
@@ -40,6 +47,17 @@ class BaseChain(msgspec.Struct, frozen=True):
     priority: int
     link: str = ""
 
+    @property
+    def is_early(self) -> bool:
+        """Whether conntrack sees packets after it; what comes in by a link that is known was seen at OUTPUT."""
+        is_entry = self.chain.base is not None and self.chain.base.hook in (PREROUTING, OUTPUT)
+        return is_entry and not self.link and self.type != "nat" and self.priority < _CONNTRACK_PRIORITY
+
+    @property
+    def drops(self) -> bool:
+        """Whether what comes to its end is dropped."""
+        return self.chain.base is not None and self.chain.base.policy == "drop"
+
 
 def tables_of(ruleset: NftRuleset, family: int) -> tuple[NftTable, ...]:
     """Return the tables that packets of a family meet."""
@@ -52,9 +70,16 @@ def base_chains(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
         BaseChain(table, chain, chain.base.type, chain.base.priority or 0)
         for table in tables
         for chain in table.chains.values()
-        if chain.base is not None and chain.base.hook == hook and chain.base.type in _TYPES
+        if chain.base is not None and chain.base.type in _TYPES
     ]
-    return tuple(sorted(found, key=lambda each: _place(each, hook)))
+    nat = next((at for at, each in enumerate(found) if each.type == "nat"), 0)
+    placed = [
+        (_place(each, hook), -nat if each.type == "nat" else -at, each.priority, -at, each)
+        for at, each in enumerate(found)
+        if each.chain.base is not None and each.chain.base.hook == hook
+    ]
+    placed.sort(key=lambda each: each[:4])
+    return tuple(each[-1] for each in placed)
 
 
 def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Iterator[Gap]:
@@ -70,12 +95,17 @@ def hook_gaps(ruleset: NftRuleset, tables: Sequence[NftTable], node: str) -> Ite
         if table.remainder:
             yield _gap(node, f"{table.family} {table.name}", table.remainder)
     for table in ruleset.tables:
-        if table.family == "netdev" and any(
-            not each.is_regular and each.rules for each in table.chains.values()
-        ):
-            yield _gap(node, f"netdev {table.name}", "rules of links are not walked")
+        kind = _BESIDE.get(table.family)
+        if kind and not table.is_dormant and any(map(_may_act, table.chains.values())):
+            yield _gap(node, f"{table.family} {table.name}", f"rules of {kind} are not walked")
     for unknown in ruleset.unknown:
         yield _gap(node, "ruleset", unknown.json)
+
+
+def doubt_gaps(texts: Iterable[str], node: str) -> Iterator[Gap]:
+    """Name rules that could not be judged, and are in no entry."""
+    for text in islice(texts, _MOST_NAMED):
+        yield Gap(subject=f"node/{node}", fact="rule of nft", reason=Reason.UNPARSABLE, detail=text)
 
 
 def asks_origin(table: NftTable) -> bool:
@@ -105,9 +135,8 @@ def nodes_in(part: object) -> Iterator[object]:
         yield from nodes_in(each)
 
 
-def _place(base: BaseChain, hook: str) -> tuple[int, int]:
-    at = _NAT_PRIORITY.get(hook, base.priority) if base.type == "nat" else base.priority
-    return at, base.priority
+def _place(base: BaseChain, hook: str) -> int:
+    return _NAT_PRIORITY.get(hook, base.priority) if base.type == "nat" else base.priority
 
 
 def _unread(chain: NftChain) -> str:
@@ -121,6 +150,11 @@ def _unread(chain: NftChain) -> str:
     if chain.base.type not in _TYPES:
         return f"base chains of type {chain.base.type or 'none'} are not known"
     return "" if chain.base.priority is not None else "its priority is not known"
+
+
+def _may_act(chain: NftChain) -> bool:
+    drops = chain.base is not None and chain.base.policy == "drop"
+    return not chain.is_regular and (bool(chain.rules) or drops)
 
 
 def _gap(node: str, where: str, detail: str) -> Gap:

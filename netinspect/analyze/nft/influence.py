@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from netinspect.analyze.nft.answers import Answer, Chance, Final, Fork, Picked, Translate, answer, change
+from netinspect.analyze.nft.hooks import BaseChain
 from netinspect.analyze.nft.lookup import SetReader
 from netinspect.analyze.nft.packet import Packet, SplitError, State
+from netinspect.analyze.nft.route import FellOutError
 from netinspect.analyze.nft.shortcut import Shortcuts
-from netinspect.analyze.nft.spot import Step
+from netinspect.analyze.nft.spot import Spot, Step
 from netinspect.analyze.nft.values import Unclear
 from netinspect.models.nft import NftChain, NftRule, NftTable
 from netinspect.models.nft_expression import Accept, Drop, Goto, Jump, Return
@@ -20,26 +22,51 @@ _DEEPEST = 16
 class Influence:
     """Looks ahead: takes what cannot be judged for both, and asks whether anything can happen at all."""
 
-    def __init__(self, packet: Packet, sets: SetReader, shortcuts: Shortcuts) -> None:
+    def __init__(
+        self, bases: Sequence[BaseChain], packet: Packet, sets: SetReader, shortcuts: Shortcuts
+    ) -> None:
+        self._bases = bases
         self._packet = packet
         self._sets = sets
         self._shortcuts = shortcuts
 
     def of_rule(self, step: Step) -> bool:
-        """Whether a rule, from a statement on that may hold, could do something, now or by what it skips."""
-        table, state = step.spot.table, step.state
-        verdicts = self._effects(table, step.spot.rule, step.at, state, 0)
-        if any(each is True for each in verdicts):
-            return True
-        skips = any(isinstance(each, Accept | Return | Goto) for each in verdicts)
-        return skips and self._any_acts(table, step.spot.chain, step.spot.index + 1, state, 0)
+        """Whether a rule, from a statement on that may hold, could do something, now or by what it skips.
 
-    def _any_acts(self, table: NftTable, chain: NftChain, start: int, state: State, depth: int) -> bool:
-        return any(
-            each is True
-            for index in self._rules(chain, start)
-            for each in self._effects(table, chain.rules[index], 0, state, depth)
-        )
+        Raises:
+            FellOutError: that depends on who calls the chain.
+        """
+        after, drops = step.spot.after(), self._drops(step.spot)
+        found = self._effects(step.spot.table, step.spot.rule, step.at, step.state, 0)
+        if any(isinstance(each, Accept | Return | Goto) for each in found):
+            found += self._ahead(after, step.state, 0)
+        if any(each is True or (drops and isinstance(each, Accept)) for each in found):
+            return True
+        # What is accepted passes by the rest of all chains that led here.
+        return any(isinstance(each, Accept) for each in found) and self._any_acts(after, step.state)
+
+    def _drops(self, spot: Spot) -> bool:
+        return spot.base >= 0 and self._bases[spot.base].drops
+
+    def _any_acts(self, spot: Spot | None, state: State) -> bool:
+        """Whether anything acts behind a spot, up to the end of the base chain."""
+        while spot is not None:
+            if True in self._ahead(spot, state, 0):
+                return True
+            if spot.back is None and spot.base < 0:
+                raise FellOutError
+            spot = spot.back
+        return False
+
+    def _ahead(self, spot: Spot, state: State, depth: int) -> tuple[object, ...]:
+        """Return True where something acts in the rest of a chain, else Accept where the packet may leave it so."""
+        accepted: tuple[object, ...] = ()
+        for index in self._rules(spot.chain, spot.index):
+            effects = self._effects(spot.table, spot.chain.rules[index], 0, state, depth)
+            if True in effects:
+                return (True,)
+            accepted = accepted or tuple(each for each in effects if isinstance(each, Accept))
+        return accepted
 
     def _rules(self, chain: NftChain, start: int) -> Iterator[int]:
         """Return the numbers of a chain's rules that may match."""
@@ -78,11 +105,12 @@ class Influence:
         if isinstance(found, Picked):
             yield from self._of(found.answer, statement, table, state, depth)
         elif isinstance(found, Fork | Chance):
-            for _, choice in found.choices:
+            rest = (found.rest,) if isinstance(found, Fork) else ()
+            for choice in (*(each for _, each in found.choices), *rest):
                 yield from self._of(choice, statement, table, state, depth)
         elif isinstance(found, Jump | Goto):
             yield found
-            yield self._chain_acts(table, found.target, state, depth + 1)
+            yield from self._chain(table, found.target, state, depth + 1)
         elif isinstance(found, Drop | Translate | Final):
             yield True
         elif isinstance(found, Unclear):
@@ -90,11 +118,11 @@ class Influence:
         else:
             yield found if isinstance(found, Accept | Return) else None
 
-    def _chain_acts(self, table: NftTable, name: str, state: State, depth: int) -> bool:
+    def _chain(self, table: NftTable, name: str, state: State, depth: int) -> tuple[object, ...]:
         chain = table.chains.get(name)
         if chain is None or depth > _DEEPEST:
-            return True
-        return self._any_acts(table, chain, 0, state, depth)
+            return (True,)
+        return self._ahead(Spot(table, chain, 0, -1, state), state, depth)
 
 
 def _only_asks(statement: Statement) -> bool:

@@ -41,13 +41,17 @@ class Sourced(msgspec.Struct, frozen=True):
     Attributes:
         symbol: what is asked.
         found: the part of each element's key that is asked, and the element.
+        rest: the catch-all element, for all other sources.
     """
 
     symbol: Symbol
     found: tuple[tuple[Expression, Element], ...]
+    rest: Element | None = None
 
-    def condition(self, *, negated: bool = False) -> SourceCondition | Unclear:
+    def condition(self, *, negated: bool = False) -> SourceCondition | Unclear | bool:
         """Return the condition that the source is in one of the elements."""
+        if self.rest is not None:
+            return not negated
         if len(self.found) > _MOST_SOURCES:
             return Unclear(None)
         return source_condition(self.symbol, (part for part, _ in self.found), negated=negated)
@@ -102,7 +106,7 @@ class SetReader:
             return found[0] if found else None
         symbol = parts[opened[0]]
         assert isinstance(symbol, Symbol)
-        return Sourced(symbol, tuple((key_parts(each.key)[opened[0]], each) for each in found))
+        return Sourced(symbol, tuple((key_parts(each.key)[opened[0]], each) for each in found), index.rest)
 
     def _index(self, elements: tuple[Element, ...], open_part: int | None) -> ElementIndex:
         key = id(elements), open_part

@@ -13,11 +13,32 @@ from msgspec.structs import replace
 from netinspect.analyze.nft.answers import change
 from netinspect.analyze.nft.packet import Packet, State
 from netinspect.models.nft import NftChain, NftRule, NftTable
-from netinspect.models.nft_expression import Goto, Jump, Payload, SetRef
-from netinspect.models.nft_statement import Counter, Log, Mangle, Match, SetUpdate, Statement
+from netinspect.models.nft_expression import (
+    Accept,
+    Drop,
+    Goto,
+    Jump,
+    Meta,
+    Payload,
+    Return,
+    SetRef,
+    Vmap,
+)
+from netinspect.models.nft_statement import (
+    Counter,
+    Dnat,
+    Log,
+    Mangle,
+    Match,
+    Reject,
+    SetUpdate,
+    Statement,
+)
 from netinspect.models.service_map import SourceCondition, SourceKind
 
 _DEEPEST = 16
+_MARK = Meta("mark")
+_STOPS = Accept, Drop, Return, Goto, Reject, Vmap
 _HOST = {4: "/32", 6: "/128"}
 
 
@@ -53,10 +74,12 @@ class Marking:
 
     def _updates(self, chain: NftChain) -> frozenset[str]:
         if id(chain) not in self._updated:
-            found = frozenset(
-                each.set for rule in chain.rules for each in rule.statements if isinstance(each, SetUpdate)
-            )
-            self._updated[id(chain)] = chain, found
+            statements = [each for rule in chain.rules for each in rule.statements]
+            found = frozenset(each.set for each in statements if isinstance(each, SetUpdate))
+            # What leads elsewhere than to an endpoint is no affinity: a list of who is banned.
+            is_endpoint = bool(statements) and isinstance(statements[-1], Dnat)
+            is_way = is_endpoint and not any(isinstance(each, _STOPS) for each in statements)
+            self._updated[id(chain)] = chain, found if is_way else frozenset()
         return self._updated[id(chain)][1]
 
 
@@ -86,7 +109,7 @@ def _marks_only(table: NftTable, statements: Sequence[Statement], depth: int = 0
     """Return what statements set, where setting is all that they, and the chains that they jump to, do."""
     found: list[Mangle] = []
     for statement in statements:
-        if isinstance(statement, Mangle):
+        if isinstance(statement, Mangle) and statement.key == _MARK:
             found.append(statement)
         elif isinstance(statement, Jump):
             inner = _chain_marks(table, statement.target, depth)

@@ -83,7 +83,7 @@ class Masquerading:
     ) -> tuple[list[Way], frozenset[str]]:
         port = packet.port if leaf.port is None else leaf.port
         origin = packet.origin if leaf.table in self._asking_origin else None
-        general = leaf.table, mark, packet.protocol, origin, path
+        general = leaf.table, mark, leaf.ct_mark, packet.protocol, origin, path
         special = *general, leaf.address, port
         found = self._general.get(general) or self._special.get(special)
         if found is not None:
@@ -97,7 +97,7 @@ class Masquerading:
             is_translated=True,
         )
         walker = Walker(self._bases.get(leaf.table, ()), moved, self._kit)
-        found = walker.walk(State(mark=mark), path), frozenset(walker.hosts)
+        found = walker.walk(State(mark=mark, ct_mark=leaf.ct_mark), path), frozenset(walker.hosts)
         if moved.reads:
             self._forget()
             self._special[special] = found

@@ -9,7 +9,7 @@ import msgspec
 
 from netinspect.analyze.nft.lookup import Chances, SetReader, Sourced, elements_of
 from netinspect.analyze.nft.packet import Packet, SplitError, State
-from netinspect.analyze.nft.sets import ASKED, is_within, source_condition
+from netinspect.analyze.nft.sets import ASKED, is_within, source_condition, value_parts
 from netinspect.analyze.nft.values import Flags, Numbers, Symbol, Unclear, Value, value_of
 from netinspect.analyze.service_map.source_conditions import holds_for_link
 from netinspect.models.nft import NftTable
@@ -42,23 +42,31 @@ def judge(match: Match, table: NftTable, packet: Packet, state: State, sets: Set
         SplitError: it holds for some of the addresses that the packet may go to.
     """
     value = value_of(match.left, packet, state)
-    if value is Symbol.ABSENT:
+    if Symbol.ABSENT in value_parts(value):
         return False
     if isinstance(value, Unclear):
         return Unclear(match)
     if match.op not in NEGATED:
         return _order(value, match)
     negated = NEGATED[match.op]
-    judged = (
-        _in_set(value, match.right, table, packet, sets)
-        if isinstance(match.right, _SETS)
-        else _in_value(value, match.right, packet, negated=negated)
-    )
+    if is_filled(match.right, table, state):
+        return Unclear(match)
+    if isinstance(match.right, _SETS):
+        judged = _in_set(value, match.right, table, packet, sets)
+    elif isinstance(value, Flags) and match.op != "in":
+        judged = _are_flags(value, [match.right])
+    else:
+        judged = _in_value(value, match.right, packet, negated=negated)
     return (
         Unclear(match)
         if isinstance(judged, Unclear)
         else _turned(judged, negated=negated, packet=packet, state=state)
     )
+
+
+def is_filled(data: Expression, table: NftTable, state: State) -> bool:
+    """Whether a set is another than the one listed, since the packet itself was put into it."""
+    return isinstance(data, SetRef) and (table.family, table.name, data.name) in state.filled
 
 
 def is_source_in_set(match: Match) -> str | None:
@@ -83,7 +91,7 @@ def _in_set(value: Value, right: Set | SetRef, table: NftTable, packet: Packet, 
     if elements is None:
         return Unclear(right)
     if isinstance(value, Flags):
-        return _has_flag(value, [each.key for each in elements])
+        return _are_flags(value, [each.key for each in elements])
     if value is Symbol.NOT_LOCAL:
         return _is_other_type([each.key for each in elements])
     found = sets.find(elements, value, packet)
@@ -114,6 +122,14 @@ def _has_flag(flags: Flags, asked: Sequence[Expression]) -> Judgement:
     if not all(isinstance(each, str) for each in asked):
         return Unclear(None)
     return not flags.names.isdisjoint(str(each) for each in asked)
+
+
+def _are_flags(flags: Flags, asked: Sequence[Expression]) -> Judgement:
+    """Whether exactly those of one of the values are set."""
+    values = [each.items if isinstance(each, List) else (each,) for each in asked]
+    if not all(isinstance(each, str) for items in values for each in items):
+        return Unclear(None)
+    return any(flags.names == frozenset(items) for items in values)
 
 
 def _is_other_type(asked: Sequence[Expression]) -> Judgement:

@@ -48,10 +48,12 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         mark: its mark; None where a rule set it to what cannot be known.
         ct_mark: likewise of its connection.
         host_marks: other marks of packets from single hosts (hairpin), by host.
-        is_tracked: False after `notrack`.
+        is_early: whether conntrack has not seen it yet.
+        is_tracked: False after a `notrack` that came before conntrack.
         link: the link that it has come in by, where that is known.
         lookups: affinity sets that were looked into, with the chain that a hit leads to.
         updates: affinity sets that the packet's source is put into: name, seconds, chain.
+        filled: sets that something of the packet is put into, or taken out of, on the way: family, table, name.
         service: whose Service the rules say it is; empty as long as they do not.
         trail: rules that led here.
         undecided: what could not be judged.
@@ -60,18 +62,33 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     mark: int | None = 0
     ct_mark: int | None = 0
     host_marks: tuple[tuple[str, int | None], ...] = ()
+    is_early: bool = False
     is_tracked: bool = True
     link: str = ""
     lookups: tuple[tuple[str, str], ...] = ()
     updates: tuple[tuple[str, int, str], ...] = ()
+    filled: tuple[tuple[str, str, str], ...] = ()
     service: str = ""
     trail: tuple[RuleRef, ...] = ()
     undecided: tuple[str, ...] = ()
 
     @property
+    def has_connection(self) -> bool:
+        """Whether conntrack knows it."""
+        return self.is_tracked and not self.is_early
+
+    @property
     def effects(self) -> tuple[object, ...]:
         """What later rules can see of it."""
-        return self.mark, self.ct_mark, self.host_marks, self.is_tracked, self.updates
+        return (
+            self.mark,
+            self.ct_mark,
+            self.host_marks,
+            self.is_early,
+            self.is_tracked,
+            self.updates,
+            self.filled,
+        )
 
 
 class SplitError(Exception):

@@ -14,8 +14,8 @@ from netinspect.analyze.nft.spot import Move, Query, Spot, Step, end, forgotten,
 from netinspect.analyze.nft.trail import Notes
 from netinspect.analyze.nft.values import Unclear
 from netinspect.analyze.nft.ways import Conditions, Leaf
-from netinspect.models.nft_expression import Accept, Drop, Goto, Jump, Return, Verdict
-from netinspect.models.service_map import Outcome
+from netinspect.models.nft_expression import Accept, Continue, Drop, Goto, Jump, Return, Verdict
+from netinspect.models.service_map import Outcome, RuleRef
 
 _DEEPEST = 16
 """So many jumps inside one another the kernel allows."""
@@ -36,8 +36,8 @@ class Route:
         """Enter a base chain, by its number, or the next one that takes the packet."""
         for number in range(base, len(self._bases)):
             found = self._bases[number]
-            if found.link != state.link:
-                state = replace(state, link=found.link)
+            if (found.link, found.is_early) != (state.link, state.is_early):
+                state = replace(state, link=found.link, is_early=found.is_early)
             if found.type != "nat" or state.is_tracked:  # what is not tracked is not translated
                 return Step(Spot(found.table, found.chain, 0, number, state), state, path)
         return [end(state, path, Leaf())]
@@ -53,13 +53,15 @@ class Route:
                 return self.leave(step)
             case Jump(target=target) | Goto(target=target):
                 return self._jump(target, step, is_goto=isinstance(verdict, Goto))
+            case Continue():
+                return replace(step, at=step.at + 1)
             case _:
                 return next_rule(step)
 
     def leave(self, step: Step) -> Move:
-        """Come to a chain's end."""
+        """Come to a chain's end; that of a base chain is decided by its policy."""
         if step.spot.back is None:
-            return self._next_base(step)
+            return self._by_policy(step)
         return Step(step.spot.back, forgotten(step.spot, step.state), step.path)
 
     def _jump(self, target: str, step: Step, *, is_goto: bool) -> Move:
@@ -72,6 +74,13 @@ class Route:
         entered, back = (spot.entered, spot.back) if is_goto else (step.state, spot.after())
         inside = Spot(spot.table, chain, 0, spot.base, entered, back, spot.depth + 1)
         return Step(inside, state, step.path)
+
+    def _by_policy(self, step: Step) -> Move:
+        base = self._bases[step.spot.base] if step.spot.base >= 0 else None
+        if base is None or not base.drops:
+            return self._next_base(step)
+        policy = RuleRef(where=f"{base.table.name} {base.chain.name}", text="policy drop")
+        return [end(step.state, step.path, Leaf(outcome=Outcome.DROP, trail=(policy,)))]
 
     def _next_base(self, step: Step) -> Move:
         if step.spot.base < 0:

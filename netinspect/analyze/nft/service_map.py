@@ -17,9 +17,11 @@ from netinspect.analyze.nft.hooks import (
     FORWARD,
     INPUT,
     OUTPUT,
+    POSTROUTING,
     PREROUTING,
     BaseChain,
     base_chains,
+    doubt_gaps,
     hook_gaps,
     tables_of,
 )
@@ -54,7 +56,10 @@ def read_nft_map(
         str(each) for each in sorted(set(local_addresses), key=address_key) if each.version == family
     )
     # What the reader keeps is let go before entries are put in order: both at once are the most memory.
-    entries = list(_Reader(tables, family, local).entries())
+    reader = _Reader(tables, family, local)
+    entries = list(reader.entries())
+    unsaid = reader.unsaid()
+    del reader
     entries.sort(key=_order)
     own = ruleset.table("ip" if family == 4 else "ip6", TABLE)
     return ServiceMap(
@@ -63,7 +68,7 @@ def read_nft_map(
         mode=Mode.NFTABLES,
         layout=name_layout(own),
         entries=tuple(entries),
-        gaps=tuple(hook_gaps(ruleset, tables, node)),
+        gaps=(*hook_gaps(ruleset, tables, node), *doubt_gaps(unsaid, node)),
     )
 
 
@@ -79,7 +84,7 @@ def read_nft_destinations(
         family: as for `read_nft_map`, like the next two.
         ruleset: likewise.
         local_addresses: likewise.
-        destinations: with addresses of the family. Those to which nothing happens have no entry.
+        destinations: with addresses of the family. Those to which nothing happens, for sure, have no entry.
     """
     local = tuple(str(each) for each in local_addresses if each.version == family)
     reader = _Reader(tables_of(ruleset, family), family, local)
@@ -98,21 +103,28 @@ class _Reader:
         self._local = local
         self._own = frozenset(local)
         self._kit = WalkKit()
+        self._doubts: dict[str, None] = {}
+        self._said: set[str] = set()
         self._branches = BranchBuilder(Masquerading(tables, family, self._kit))
         before, after = base_chains(tables, PREROUTING), base_chains(tables, OUTPUT)
         # What the node sends to itself comes in again by `lo`; nat has been asked already then.
         again = (*_filters(tables, PREROUTING), *_filters(tables, INPUT))
+        last = _filters(tables, POSTROUTING)
         self._bases: dict[tuple[Hook, bool], tuple[BaseChain, ...]] = {
             (Hook.PREROUTING, True): before + _filters(tables, INPUT),
-            (Hook.PREROUTING, False): before + _filters(tables, FORWARD),
-            (Hook.OUTPUT, True): after + tuple(replace(each, link=LOOPBACK) for each in again),
-            (Hook.OUTPUT, False): after,
+            (Hook.PREROUTING, False): before + _filters(tables, FORWARD) + last,
+            (Hook.OUTPUT, True): after + last + tuple(replace(each, link=LOOPBACK) for each in again),
+            (Hook.OUTPUT, False): after + last,
         }
 
     def entries(self) -> Iterator[MapEntry]:
         collector = Collector(self._family)
         collector.add_tables(self._tables)
-        yield from self.entries_of(collector.found)
+        yield from filter(_does_something, self.entries_of(collector.found))
+
+    def unsaid(self) -> list[str]:
+        """Return what could not be judged and is in no entry: that of packets to which nothing else happens."""
+        return [each for each in self._doubts if each not in self._said]
 
     def entries_of(self, candidates: Iterable[Candidate]) -> Iterator[MapEntry]:
         for candidate in candidates:
@@ -150,13 +162,19 @@ class _Reader:
             port=candidate.port,
             addresses=addresses,
             is_any=is_any,
-            is_local=candidate.address is None or addresses[0] in self._own,
+            is_local=candidate.address is None or addresses[0] in self._own or _is_loopback(addresses[0]),
         )
 
     def _walk(self, packet: Packet) -> tuple[tuple[Branch, ...], str]:
         ways = Walker(self._bases[packet.origin, packet.is_local], packet, self._kit).walk(State())
         service = next((each.service for each in ways if each.service), "")
-        return self._branches.build(ways, packet), service
+        branches = self._branches.build(ways, packet)
+        texts = [text for each in branches for text in each.undecided]
+        if all(each.outcome is Outcome.NONE for each in branches):
+            self._doubts.update(dict.fromkeys(texts))
+        else:
+            self._said.update(texts)
+        return branches, service
 
 
 def _filters(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
@@ -165,8 +183,16 @@ def _filters(tables: Sequence[NftTable], hook: str) -> tuple[BaseChain, ...]:
 
 
 def _entry(hook: Hook, to: Destination, branches: Sequence[Branch], service: str) -> Iterator[MapEntry]:
-    if any(each.outcome is not Outcome.NONE for each in branches):
+    if branches:
         yield MapEntry(hook=hook, destination=to, branches=tuple(branches), service=service)
+
+
+def _does_something(entry: MapEntry) -> bool:
+    return any(each.outcome is not Outcome.NONE for each in entry.branches)
+
+
+def _is_loopback(text: str) -> bool:
+    return text.startswith("127.") or text == "::1"
 
 
 def _address(text: str, family: int) -> Address | None:

@@ -41,8 +41,13 @@ class ElementIndex:
         for element in elements:
             self._add(element)
 
+    @property
+    def rest(self) -> Element | None:
+        """The catch-all element."""
+        return self._rest[0] if self._rest else None
+
     def find(self, known: Sequence[Value]) -> list[Element]:
-        """Return the elements whose keys fit, the catch-all one only where no other does."""
+        """Return the elements whose keys fit; where all of the key is known and none does, the catch-all one."""
         found = self._exact.get(tuple(known), [])
         if found and not self._loose:
             return found
@@ -54,7 +59,7 @@ class ElementIndex:
             found = self._exact.get(tuple(map(protocol_number, known)), [])
         if self._loose:
             found = [*found, *self._find_loose(known)]
-        return found or self._rest
+        return found or ([] if self._open is not None else self._rest)
 
     def _add(self, element: Element) -> None:
         if element.key == EVERYTHING:
@@ -144,6 +149,9 @@ def _number(value: object) -> int | None:
         return value
     if not isinstance(value, str):
         return None
+    protocol = protocol_number(value)
+    if isinstance(protocol, int):
+        return protocol
     try:
         return number_of(value)
     except ValueError:

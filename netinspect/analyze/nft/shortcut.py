@@ -66,6 +66,8 @@ def _address_of(rule: NftRule) -> str | None:
             left, right = statement.left, statement.right
             if (
                 isinstance(left, Payload)
+                and left.protocol in ("ip", "ip6")
+                and left.tunnel is None
                 and left.field == "daddr"
                 and statement.op == "=="
                 and isinstance(right, str)

@@ -67,6 +67,7 @@ class Notes:
             port=found.port,
             table=(table.family, table.name),
             mark=state.mark,
+            ct_mark=state.ct_mark,
             host_marks=state.host_marks,
             updates=state.updates,
             trail=trail,

@@ -31,6 +31,10 @@ _PORT_BITS = (16, 16)
 """Where a destination port stands in the headers of TCP, UDP and SCTP: offset and length."""
 
 
+_TRANSLATED = frozenset(("dnat", "dst-nat-done"))
+"""The second one nft has no word for."""
+
+
 class Symbol(Enum):
     """What is no value."""
 
@@ -41,7 +45,7 @@ class Symbol(Enum):
     DESTINATION = "destination"
     """One of several local addresses."""
     ABSENT = "absent"
-    """The packet has no such thing (an IPv4 header in an IPv6 packet): no comparison with it holds."""
+    """The packet has no such thing (an IPv4 header in an IPv6 packet, a connection): no comparison with it holds."""
     NOT_LOCAL = "not local"
     """The type of an address that is not the node's own."""
 
@@ -144,7 +148,7 @@ def _meta(expression: Meta, packet: Packet, state: State) -> Value:
         case "l4proto":
             return packet.protocol
         case "mark":
-            return Unclear(expression) if state.mark is None else state.mark
+            return _mark(expression, state)
         case "nfproto":
             return f"ipv{packet.family}"
         case "protocol":
@@ -155,25 +159,39 @@ def _meta(expression: Meta, packet: Packet, state: State) -> Value:
             return Unclear(expression)
 
 
+def _mark(expression: Meta, state: State) -> Value:
+    """Return the mark; where single hosts have another one, what asks for it before POSTROUTING is not told apart."""
+    differs = any(mark != state.mark for _, mark in state.host_marks)
+    return Unclear(expression) if state.mark is None or differs else state.mark
+
+
 def _link(packet: Packet) -> Value:
     packet.reads += 1
     return Symbol.LINK
 
 
 def _ct(expression: Ct, packet: Packet, state: State) -> Value:
+    if expression.key == "state":
+        return Flags(frozenset({_ct_state(state)}))
+    if not state.has_connection:
+        return Symbol.ABSENT
     if expression.dir is not None:
         return Unclear(expression)
     match expression.key:
-        case "state":
-            return Flags(frozenset({"new" if state.is_tracked else "untracked"}))
         case "status":
-            return Flags(frozenset({"dnat"} if packet.is_translated else ()))
+            return Flags(_TRANSLATED if packet.is_translated else frozenset())
         case "mark":
             return Unclear(expression) if state.ct_mark is None else state.ct_mark
         case "direction":
             return "original"
         case _:
             return Unclear(expression)
+
+
+def _ct_state(state: State) -> str:
+    if not state.is_tracked:
+        return "untracked"
+    return "invalid" if state.is_early else "new"
 
 
 def _fib(expression: Fib, packet: Packet, state: State) -> Value:

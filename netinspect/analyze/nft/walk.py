@@ -74,7 +74,7 @@ class Walker:
         self._kit = kit
         self._notes = kit.notes
         self._route = Route(bases, kit.notes)
-        self._influence = Influence(packet, kit.sets, kit.shortcuts)
+        self._influence = Influence(bases, packet, kit.sets, kit.shortcuts)
         self._splits = 0
         self._reads_before = 0
         self.hosts: set[str] = set()
@@ -260,7 +260,7 @@ class Walker:
             if decided:
                 return move if len(choices) == 1 else Forked(step, tuple(choices), [])
             path = (*path, replace(asked, negated=not asked.negated))
-        rest = Step(step.spot.after(), step.state, path)
+        rest = self._apply(fork.rest, replace(step, path=path))
         return Forked(step, tuple(choices), rest) if choices else rest
 
     def _chance(self, chance: Chance, step: Step) -> list[Way]:

@@ -27,6 +27,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
         port: likewise; None leaves it.
         table: the table of the rule that translates: family and name.
         mark: the packet's mark at the end.
+        ct_mark: likewise that of its connection.
         host_marks: other marks that packets of single hosts have.
         updates: affinity sets that the source is put into: name, seconds, chain.
         trail: rules that led here from where chance began.
@@ -40,6 +41,7 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     table: tuple[str, str] = ("", "")
     mark: int | None = 0
+    ct_mark: int | None = 0
     host_marks: tuple[tuple[str, int | None], ...] = ()
     updates: tuple[tuple[str, int, str], ...] = ()
     trail: tuple[RuleRef, ...] = ()

@@ -75,4 +75,8 @@ def _read(
         for hook in _HOOKS
         if to.address is not None
     )
-    return [each for each in read if any(one.outcome is not Outcome.NONE for one in each.branches)]
+    return [
+        each
+        for each in read
+        if any(one.outcome is not Outcome.NONE or one.undecided for one in each.branches)
+    ]

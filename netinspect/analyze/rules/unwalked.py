@@ -23,7 +23,7 @@ def describe_unwalked(
     """Say which rules the maps of a node leave out, though packets meet them at the same hooks.
 
     A map is read from one framework: from nft without what iptables wrote, from one backend of iptables without the
-    other and without nft. Within it rules are walked, but policies are not.
+    other and without nft. Within it rules are walked, of nft with policies, of iptables without.
 
     Args:
         reading: of the node.
@@ -58,9 +58,8 @@ def _list_others(reading: RulesReading, own: Collection[str], family: int) -> It
                 "ipvsadm" in own and fact.value.chain("nat", "KUBE-SERVICES") is not None
             )
             yield from _dropping(found) if is_walked else found
-    if isinstance(reading.nft, Known):
-        found = list_nft_others(reading.nft.value.tables, family)
-        yield from _dropping(found) if _NFT in own else found
+    if isinstance(reading.nft, Known) and _NFT not in own:
+        yield from list_nft_others(reading.nft.value.tables, family)
 
 
 def _dropping(others: Iterable[OtherRules]) -> Iterator[OtherRules]:

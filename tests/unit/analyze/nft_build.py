@@ -99,9 +99,15 @@ class Table:
         self._rules: list[Object] = []
 
     def base(
-        self, name: str, hook: str, priority: int, *rules: Iterable[Object], kind: str = "filter"
+        self,
+        name: str,
+        hook: str,
+        priority: int,
+        *rules: Iterable[Object],
+        kind: str = "filter",
+        policy: str = "accept",
     ) -> Table:
-        base = {"type": kind, "hook": hook, "prio": priority, "policy": "accept"}
+        base = {"type": kind, "hook": hook, "prio": priority, "policy": policy}
         self._objects.append({"chain": {**self._own, "name": name, "handle": 1, **base}})
         return self._fill(name, rules)
 
