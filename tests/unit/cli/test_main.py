@@ -183,7 +183,7 @@ def test_the_program_explains_itself() -> None:
         *(
             [*name.split(), *(["x"] if name == "netns" else []), "-o", "bogus"]
             for name in NAMES
-            if name not in ("exec", "schema", "options")
+            if name not in ("exec", "schema", "options", "snapshot")
         ),
     ],
     ids=" ".join,
