@@ -21,10 +21,20 @@ _LISTS = {"the list of services", "the list of endpointslices", "all pods", "all
 _TOOLS = {"tool-missing"}
 
 
+@pytest.fixture(scope="module")
+def home(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, and a namespace without what other tests left in theirs: all of its pods are compared."""
+    own = Cluster(cluster.kubeconfig, cluster.image, f"{cluster.namespace}-local", cluster.env["PATH"])
+    own.kubectl("delete", "namespace", own.namespace, "--ignore-not-found", "--wait")
+    own.kubectl("create", "namespace", own.namespace)
+    yield own
+    own.kubectl("delete", "namespace", own.namespace, "--wait=false")
+
+
 @pytest.fixture(scope="module", params=[0, 1], ids=["first node", "second node"])
-def node(cluster: Cluster, request: pytest.FixtureRequest) -> str:
+def node(home: Cluster, request: pytest.FixtureRequest) -> str:
     """Each of two nodes: kube-proxy works in another mode on each of the bench's."""
-    names = cluster.nodes()
+    names = home.nodes()
     if request.param >= len(names) or enter_node(names[request.param]) is None:
         pytest.skip("nodes are not the bench's sandboxes, or the checkout is not seen there")
     name: str = names[request.param]
@@ -32,21 +42,21 @@ def node(cluster: Cluster, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def pods(cluster: Cluster, node: str) -> Iterator[dict[str, str]]:
+def pods(home: Cluster, node: str) -> Iterator[dict[str, str]]:
     """Pods of all kinds on the node: one that holds a connection to another, one on its network, one that has ended."""
     names = {kind: f"{kind}-{node}" for kind in ("client", "server", "hostnet", "done")}
-    cluster.apply(
-        simple_pod(cluster, names["client"], nodeName=node),
-        simple_pod(cluster, names["server"], nodeName=node),
-        simple_pod(cluster, names["hostnet"], nodeName=node, hostNetwork=True),
-        simple_pod(cluster, names["done"], ["true"], nodeName=node, restartPolicy="Never"),
+    home.apply(
+        simple_pod(home, names["client"], nodeName=node),
+        simple_pod(home, names["server"], nodeName=node),
+        simple_pod(home, names["hostnet"], nodeName=node, hostNetwork=True),
+        simple_pod(home, names["done"], ["true"], nodeName=node, restartPolicy="Never"),
     )
-    wait = ("wait", "-n", cluster.namespace, "--timeout=90s")
+    wait = ("wait", "-n", home.namespace, "--timeout=90s")
     for kind in ("client", "server", "hostnet"):
-        cluster.kubectl(*wait, "--for=condition=Ready", f"pod/{names[kind]}")
-    cluster.kubectl(*wait, "--for=jsonpath={.status.phase}=Succeeded", f"pod/{names['done']}")
+        home.kubectl(*wait, "--for=condition=Ready", f"pod/{names[kind]}")
+    home.kubectl(*wait, "--for=jsonpath={.status.phase}=Succeeded", f"pod/{names['done']}")
     yield names
-    cluster.kubectl("delete", "pod", "-n", cluster.namespace, "--wait", *names.values())
+    home.kubectl("delete", "pod", "-n", home.namespace, "--wait", *names.values())
 
 
 def still(value: Any) -> Any:
@@ -56,9 +66,9 @@ def still(value: Any) -> Any:
     return [still(each) for each in value] if isinstance(value, list) else value
 
 
-def both(cluster: Cluster, node: str, *words: str, where: tuple[str, ...] = ()) -> tuple[Any, Any]:
+def both(home: Cluster, node: str, *words: str, where: tuple[str, ...] = ()) -> tuple[Any, Any]:
     """Run a command live for a node, and locally on it; return both answers."""
-    live = cluster.netinspect(*words, "--node", node, *where, "-o", "json")
+    live = home.netinspect(*words, "--node", node, *where, "-o", "json")
     assert live.code in (0, 4), live.err
     local = netinspect_on_node(node, *words, "--local", *where, "-o", "json")
     assert local.code in (0, 4), local.err
@@ -96,45 +106,41 @@ def forget(value: Any, node: str) -> Any:
 
 
 @pytest.mark.parametrize("command", ["veth", "netns"])
-def test_pods_and_their_netns(cluster: Cluster, node: str, pods: dict[str, str], command: str) -> None:
+def test_pods_and_their_netns(home: Cluster, node: str, pods: dict[str, str], command: str) -> None:
     """The same answer, without the pod that has ended: a note names it."""
-    live, local = both(cluster, node, command, where=("-n", cluster.namespace))
+    live, local = both(home, node, command, where=("-n", home.namespace))
     assert {each["name"] for each in local["items"]} >= {pods["client"], pods["server"], pods["hostnet"]}
     assert without_debug_pods(local["items"]) == [
         each for each in live["items"] if each["name"] != pods["done"]
     ]
     assert (live["gaps"], local["gaps"]) == ([], [])
-    shown = netinspect_on_node(node, command, "--local", "-n", cluster.namespace).ok()
+    shown = netinspect_on_node(node, command, "--local", "-n", home.namespace).ok()
     assert "only their logs are left on this host" in shown.err
     assert f"read locally as root on {node}" in shown.err
 
 
-def test_a_pod_by_its_name_its_address_and_its_link(
-    cluster: Cluster, node: str, pods: dict[str, str]
-) -> None:
+def test_a_pod_by_its_name_its_address_and_its_link(home: Cluster, node: str, pods: dict[str, str]) -> None:
     """Each leads to the same link as it does live."""
-    where = ("-n", cluster.namespace, pods["client"])
-    live = cluster.netinspect("veth", *where, "-o", "json").ok().json["items"]
+    where = ("-n", home.namespace, pods["client"])
+    live = home.netinspect("veth", *where, "-o", "json").ok().json["items"]
     assert netinspect_on_node(node, "veth", *where, "--local", "-o", "json").ok().json["items"] == live
     (link,) = live[0]["links"]
-    for address in cluster.get("pod", *where)["status"]["podIPs"]:
+    for address in home.get("pod", *where)["status"]["podIPs"]:
         by_address = netinspect_on_node(node, "veth", "--local", "--ip", address["ip"], "-o", "json").ok()
         assert by_address.json["items"] == live
     ifname = link["hostLink"]["ifname"]
     owner = netinspect_on_node(node, "veth", "--local", "--link", ifname, "--node", node, "-o", "json").ok()
     assert (
         owner.json["items"]
-        == cluster.netinspect("veth", "--link", ifname, "--node", node, "-o", "json").json["items"]
+        == home.netinspect("veth", "--link", ifname, "--node", node, "-o", "json").json["items"]
     )
 
 
-def test_pods_as_the_api_lists_them(cluster: Cluster, node: str, pods: dict[str, str]) -> None:
+def test_pods_as_the_api_lists_them(home: Cluster, node: str, pods: dict[str, str]) -> None:
     """Names, UIDs' owners aside: what is on this host and has not ended, with the addresses that the API gives."""
-    local = netinspect_on_node(node, "pods", "--local", "-n", cluster.namespace, "-o", "json")
+    local = netinspect_on_node(node, "pods", "--local", "-n", home.namespace, "-o", "json")
     assert local.code == 4
-    listed = (
-        cluster.netinspect("pods", "--node", node, "-n", cluster.namespace, "-o", "json").ok().json["items"]
-    )
+    listed = home.netinspect("pods", "--node", node, "-n", home.namespace, "-o", "json").ok().json["items"]
     keys = ("namespace", "name", "node", "podIPs", "hostNetwork", "hostIP")
     expected = [{key: each.get(key) for key in keys} for each in listed if each["name"] != pods["done"]]
     found = without_debug_pods(local.json["items"])
@@ -143,11 +149,11 @@ def test_pods_as_the_api_lists_them(cluster: Cluster, node: str, pods: dict[str,
 
 
 @pytest.mark.parametrize("command", ["rules", "iptables", "nftables"])
-def test_rules_are_the_same_with_fewer_names(cluster: Cluster, node: str, command: str) -> None:
+def test_rules_are_the_same_with_fewer_names(home: Cluster, node: str, command: str) -> None:
     """Every entry, branch and backend; only the types of Services and pods of other nodes are unknown."""
 
     def differ() -> str:
-        live, local = both(cluster, node, command)
+        live, local = both(home, node, command)
         assert more_gaps(live, local) == _LISTS
         # Entries are in the order of their Services' types, where these are known.
         wanted, found = (
@@ -158,14 +164,14 @@ def test_rules_are_the_same_with_fewer_names(cluster: Cluster, node: str, comman
     settle(differ)
 
 
-def test_backends_on_the_node_keep_their_names(cluster: Cluster, node: str) -> None:
+def test_backends_on_the_node_keep_their_names(home: Cluster, node: str) -> None:
     """Of a Service with pods on both nodes, those of this host are named without the API."""
     rules = netinspect_on_node(node, "rules", "web", "-n", "demo", "--local", "-o", "json")
     assert rules.code == 4
     found = json.dumps(rules.json)
     here = [
         pod["metadata"]["name"]
-        for pod in cluster.get("pods", "-n", "demo", "-l", "app=web")["items"]
+        for pod in home.get("pods", "-n", "demo", "-l", "app=web")["items"]
         if pod["spec"]["nodeName"] == node
     ]
     assert here
@@ -173,11 +179,11 @@ def test_backends_on_the_node_keep_their_names(cluster: Cluster, node: str) -> N
 
 
 @pytest.mark.parametrize("words", [("iptables", "--table", "nat"), ("nftables", "--chain", "services")])
-def test_chains_are_the_same(cluster: Cluster, node: str, words: tuple[str, ...]) -> None:
+def test_chains_are_the_same(home: Cluster, node: str, words: tuple[str, ...]) -> None:
     """Rules need no names: nothing is missing. A node without such chains says so in both ways."""
 
     def differ() -> str:
-        live = cluster.netinspect(*words, "--node", node, "-o", "json")
+        live = home.netinspect(*words, "--node", node, "-o", "json")
         local = netinspect_on_node(node, *words, "--local", "-o", "json")
         assert local.code == live.code
         if live.code == 1:
@@ -187,9 +193,9 @@ def test_chains_are_the_same(cluster: Cluster, node: str, words: tuple[str, ...]
     settle(differ)
 
 
-def test_the_dataplane_is_the_same(cluster: Cluster, node: str) -> None:
+def test_the_dataplane_is_the_same(home: Cluster, node: str) -> None:
     """In both families; that Services and agents are not known is listed."""
-    live, local = both(cluster, node, "dataplane")
+    live, local = both(home, node, "dataplane")
     kept = ("node", "family", "dataplane", "isReadable", "confidence", "kubeProxyMode")
     assert [{key: each.get(key) for key in kept} for each in local["items"]] == [
         {key: each.get(key) for key in kept} for each in live["items"]
@@ -197,18 +203,18 @@ def test_the_dataplane_is_the_same(cluster: Cluster, node: str) -> None:
     assert more_gaps(live, local) == {"network agents on the node", "Services"}
 
 
-def test_flows_of_a_pod(cluster: Cluster, node: str, pods: dict[str, str]) -> None:
+def test_flows_of_a_pod(home: Cluster, node: str, pods: dict[str, str]) -> None:
     """The connections that it holds, with both tuples, and its own name."""
-    service = cluster.kubectl("get", "service", "web", "-n", "demo", "-o", "json", check=False)
+    service = home.kubectl("get", "service", "web", "-n", "demo", "-o", "json", check=False)
     if service.code:
         pytest.skip("no Service demo/web: this is not the test bench")
     targets = [f"/dev/tcp/{address}/80" for address in service.json["spec"]["clusterIPs"]]
-    process = start_in_pod(cluster, pods["client"], *targets)
-    where = ("-n", cluster.namespace, "--proto", "tcp", "--dport", "80", "--state", "ESTABLISHED")
+    process = start_in_pod(home, pods["client"], *targets)
+    where = ("-n", home.namespace, "--proto", "tcp", "--dport", "80", "--state", "ESTABLISHED")
     try:
 
         def differ() -> str:
-            live = cluster.netinspect("conntrack", "list", pods["client"], *where, "-o", "json").ok().json
+            live = home.netinspect("conntrack", "list", pods["client"], *where, "-o", "json").ok().json
             local = netinspect_on_node(
                 node, "conntrack", "list", pods["client"], "--local", *where, "-o", "json"
             )
@@ -225,20 +231,20 @@ def test_flows_of_a_pod(cluster: Cluster, node: str, pods: dict[str, str]) -> No
         process.wait(timeout=20)
 
 
-def test_the_table_and_its_limit(cluster: Cluster, node: str) -> None:
+def test_the_table_and_its_limit(home: Cluster, node: str) -> None:
     """Who fills it, and how full it is: the numbers that do not move are the same."""
-    live, local = both(cluster, node, "conntrack", "limit", where=("--for", "1s"))
+    live, local = both(home, node, "conntrack", "limit", where=("--for", "1s"))
     for key in ("node", "max", "buckets"):
         assert local["items"][0][key] == live["items"][0][key]
     assert more_gaps(live, local) == set()
-    top, own = both(cluster, node, "conntrack", "top")
+    top, own = both(home, node, "conntrack", "top")
     assert more_gaps(top, own) == _LISTS - {"the list of endpointslices"}
     assert own["items"][0]["node"] == node
 
 
-def test_another_node_is_not_to_be_had(cluster: Cluster, node: str) -> None:
+def test_another_node_is_not_to_be_had(home: Cluster, node: str) -> None:
     """Neither by its name nor as one of all."""
-    other = next(name for name in cluster.nodes() if name != node)
+    other = next(name for name in home.nodes() if name != node)
     ran = netinspect_on_node(node, "rules", "--local", "--node", other)
     assert (ran.code, ran.out) == (1, "")
     assert f'node "{other}" is not this host, which is {node}' in ran.err
