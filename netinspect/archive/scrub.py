@@ -88,7 +88,7 @@ def scrub_output(probe: str, data: bytes) -> bytes:
         probe: its name; a number may stand behind it.
         data: its output, whole or cut.
     """
-    if probe == _LSNS:
+    if probe.partition("-")[0] == _LSNS:
         data = _LSNS_COMMAND.sub(_first_word, data)
     return scrub_bytes(data)
 

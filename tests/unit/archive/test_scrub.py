@@ -219,6 +219,7 @@ def test_of_processes_only_the_programs_stay() -> None:
     assert SECRET not in scrubbed.decode()
     assert parse_lsns(scrubbed) == parse_lsns(LSNS.encode())
     assert [row.command for row in parse_lsns(scrubbed)] == ["redis", 'a"b']
+    assert scrub_output("namespaces-2", LSNS.encode()) == scrubbed
     cut = LSNS[: LSNS.index(SECRET) + 6]
     assert "hunter" not in scrub_output("namespaces", cut.encode()).decode()
 
